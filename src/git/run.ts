@@ -1,0 +1,122 @@
+import { Failure } from '../model/failures.ts';
+import { exists } from '../system/disk.ts';
+import { type Call, type Result, run } from '../system/process.ts';
+import { gitFailure } from './failures.ts';
+
+/** The only place that starts git (with simple.ts, which asks simple-git to). */
+
+export interface GitOptions {
+  input?: string | Uint8Array;
+  /** Over the usual environment: `GIT_INDEX_FILE`, `GIT_AUTHOR_NAME`… */
+  env?: Record<string, string>;
+  signal?: AbortSignal;
+  timeoutMs?: number;
+  onStderr?: (text: string) => void;
+}
+
+export type GitResult = Result;
+
+/** Settings of every call of ours. */
+const settings = [
+  // Git's default makes no fsync at all: after a power cut a flushed queue entry named a commit that was not there.
+  'core.fsync=committed,loose-object',
+  'core.fsyncMethod=batch',
+  // fetch and others start maintenance by themselves, in the middle of a recording.
+  'gc.auto=0',
+  'maintenance.auto=false',
+  // File names come as they are, also with spaces, emoji and newlines (with -z).
+  'core.quotePath=false',
+  // Signing asks for a passphrase; nobody is there to answer.
+  'commit.gpgSign=false',
+  'push.gpgSign=false',
+  // The user's own settings must not add to what is pushed.
+  'push.followTags=false',
+  // The sparse walk did not see blobs of another tree as known and sent them again.
+  'pack.useSparse=false',
+  // Detaching would let a maintenance process outlive us.
+  'gc.autoDetach=false',
+].flatMap((setting) => ['-c', setting]);
+
+/** What git itself sets for the repository at hand (`git rev-parse --local-env-vars`): wrong for any other. */
+const localVariables = [
+  'GIT_ALTERNATE_OBJECT_DIRECTORIES',
+  'GIT_COMMON_DIR',
+  'GIT_CONFIG',
+  'GIT_CONFIG_COUNT',
+  'GIT_CONFIG_PARAMETERS',
+  'GIT_DIR',
+  'GIT_GRAFT_FILE',
+  'GIT_IMPLICIT_WORK_TREE',
+  'GIT_INDEX_FILE',
+  'GIT_NO_REPLACE_OBJECTS',
+  'GIT_OBJECT_DIRECTORY',
+  'GIT_PREFIX',
+  'GIT_REPLACE_REF_BASE',
+  'GIT_SHALLOW_FILE',
+  'GIT_WORK_TREE',
+];
+
+/** The environment of every git that we start. */
+export function gitEnvironment(over: Record<string, string> = {}): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...process.env };
+  for (const name of localVariables) delete env[name];
+  return {
+    ...env,
+    // The failure table reads English.
+    LC_ALL: 'C',
+    LANGUAGE: 'C',
+    // Nobody is there to answer a prompt.
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_EDITOR: ':',
+    // `git status` of ours must not take the index lock from under the user's own git.
+    GIT_OPTIONAL_LOCKS: '0',
+    // Our own hooks stand aside when we are the ones who call git.
+    OXENVCS_INTERNAL: '1',
+    ...over,
+  };
+}
+
+/** Runs git. Any way of ending is a result; only an absent git throws (`no-git`). Credentials are cut from stderr. */
+export async function tryGit(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
+  const { env, ...rest } = options;
+  const call: Call = { ...rest, cwd, env: gitEnvironment(env) };
+  try {
+    const result = await run('git', [...settings, ...args], call);
+    return { ...result, stderr: redact(result.stderr) };
+  } catch (cause) {
+    throw await whyNotStarted(cwd, cause);
+  }
+}
+
+/** Runs git and gives its standard output. Throws the failure that its way of ending means. */
+export async function git(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<string> {
+  const result = await tryGit(cwd, args, options);
+  if (result.exitCode !== 0) throw gitFailure(result, args);
+  return result.stdout.toString('utf8');
+}
+
+/** Like `git`, one line without its end: an object id, a ref, a path. */
+export async function gitLine(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<string> {
+  return (await git(cwd, args, options)).replace(/\r?\n$/, '');
+}
+
+/** Is the answer yes (exit 0) or no (exit 1)? Anything else throws. */
+export async function gitAsks(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<boolean> {
+  const result = await tryGit(cwd, args, options);
+  if (result.exitCode === 0) return true;
+  if (result.exitCode === 1) return false;
+  throw gitFailure(result, args);
+}
+
+/** Cuts user and password out of every URL in a text. */
+export function redact(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/'"]*@/gi, '$1');
+}
+
+async function whyNotStarted(cwd: string, cause: unknown): Promise<Failure> {
+  const { code } = cause as NodeJS.ErrnoException;
+  // ENOENT is said of a missing program and of a missing folder alike.
+  if (code === 'ENOENT' && !(await exists(cwd))) return new Failure('folder-vanished', { dir: cwd }, cause);
+  if (code === 'ENOENT') return new Failure('no-git', {}, cause);
+  return new Failure('git-failed', { detail: (cause as Error).message }, cause);
+}

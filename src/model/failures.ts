@@ -1,0 +1,275 @@
+/**
+ * The one table of what can go wrong for a user: a code (scripts), a sentence (what happened), a hint (what to do),
+ * and whether trying again later can help. Exit codes hang on the code alone.
+ */
+
+export type Code =
+  | 'LOCK_HELD'
+  | 'LOCK_LOST'
+  | 'STALE_BASE'
+  | 'OFFLINE'
+  | 'AUTH'
+  | 'REMOTE_REFUSED'
+  | 'CONFLICT'
+  | 'NOT_A_PROJECT'
+  | 'CONFIG_INVALID'
+  | 'USAGE'
+  | 'BUSY'
+  | 'DAMAGED'
+  | 'INTERNAL';
+
+export const exitCodes: Record<Code, number> = {
+  LOCK_HELD: 3,
+  LOCK_LOST: 3,
+  STALE_BASE: 3,
+  OFFLINE: 4,
+  CONFLICT: 5,
+  AUTH: 6,
+  REMOTE_REFUSED: 6,
+  NOT_A_PROJECT: 7,
+  USAGE: 2,
+  CONFIG_INVALID: 2,
+  BUSY: 1,
+  DAMAGED: 1,
+  INTERNAL: 1,
+};
+
+interface Row {
+  code: Code;
+  /** What happened. `{name}` is filled from the details. */
+  say: string;
+  /** What to do next. */
+  hint: string;
+  retryable?: true;
+}
+
+const rows = {
+  // Locks
+  'lock-held': {
+    code: 'LOCK_HELD',
+    say: '{name} holds the lock of {branch}, on {host} since {since}.',
+    hint: 'Ask them to release it, wait with `oxenvcs lock acquire --wait 10m`, or go on: your saves are kept as versions here and go out when it is free.',
+    retryable: true,
+  },
+  'lock-not-ours': {
+    code: 'LOCK_LOST',
+    say: 'The lock of {branch} is not held by this project folder.',
+    hint: 'Take it with `oxenvcs lock acquire`.',
+  },
+  'lock-lost': {
+    code: 'LOCK_LOST',
+    say: 'The lock of {branch} was taken from you by {name}: {reason}.',
+    hint: 'Your versions are kept here and nothing was overwritten. Speak with {name}, then see `oxenvcs status`.',
+  },
+  'lock-newer': {
+    code: 'LOCK_HELD',
+    say: 'The lock of {branch} was written by a newer oxenvcs than this one.',
+    hint: 'Update oxenvcs on this computer; until then the lock counts as held.',
+  },
+  'lock-damaged': {
+    code: 'DAMAGED',
+    say: 'The lock of {branch} on the remote cannot be read: {detail}.',
+    hint: 'If nobody on the team holds it, free it with `oxenvcs lock break --force --reason "damaged"`.',
+  },
+  'stale-base': {
+    code: 'STALE_BASE',
+    say: 'The team published versions of {branch} that this folder does not have yet.',
+    hint: 'Bring them in first with `oxenvcs pull`, then try again.',
+  },
+
+  // The remote
+  offline: {
+    code: 'OFFLINE',
+    say: 'The remote cannot be reached: {detail}.',
+    hint: 'Your versions are safe here and go out by themselves when the remote is back.',
+    retryable: true,
+  },
+  auth: {
+    code: 'AUTH',
+    say: 'The remote refused the credentials: {detail}.',
+    hint: 'Check the user, the access token or the SSH key for {remote}, then run `oxenvcs push`.',
+  },
+  'remote-refused': {
+    code: 'REMOTE_REFUSED',
+    say: 'The remote refused the change: {detail}.',
+    hint: 'Ask whoever runs {remote} to allow it (branch protection, hooks, quota).',
+  },
+  'remote-not-found': {
+    code: 'CONFIG_INVALID',
+    say: 'There is no Git repository at {remote}.',
+    hint: 'Check the address, then set it with `oxenvcs init --remote URL`.',
+  },
+  'remote-misconfigured': {
+    code: 'CONFIG_INVALID',
+    say: 'The remote {remote} cannot be used: {detail}.',
+    hint: 'Check the address, then set it with `oxenvcs init --remote URL`.',
+  },
+  'remote-unclear': {
+    code: 'OFFLINE',
+    say: 'The connection to the remote broke before it answered: {detail}.',
+    hint: 'Nothing is lost; it is tried again by itself, or now with `oxenvcs push`.',
+    retryable: true,
+  },
+  'remote-moved': {
+    code: 'CONFLICT',
+    say: 'Somebody published other versions of {branch} while this one waited.',
+    hint: 'Your versions are kept here. Bring the others in with `oxenvcs pull`.',
+  },
+
+  // Where a project may be
+  'not-a-project': {
+    code: 'NOT_A_PROJECT',
+    say: '{dir} is not an oxenvcs project, nor is a folder above it.',
+    hint: 'Make it one with `oxenvcs init`, or name one with `--project DIR`.',
+  },
+  'folder-missing': {
+    code: 'USAGE',
+    say: 'There is no folder {dir}.',
+    hint: 'Check the name, or make the folder first.',
+  },
+  'not-a-folder': {
+    code: 'USAGE',
+    say: '{dir} is a file, not a folder.',
+    hint: 'Name the folder that holds the session.',
+  },
+  'home-folder': {
+    code: 'USAGE',
+    say: '{dir} is your home folder: everything in it would become part of the project.',
+    hint: 'Name the folder of one song.',
+  },
+  'root-folder': {
+    code: 'USAGE',
+    say: '{dir} is the root of a disk: everything on it would become part of the project.',
+    hint: 'Name the folder of one song.',
+  },
+  'inside-repository': {
+    code: 'USAGE',
+    say: '{dir} lies inside another Git repository, {outer}.',
+    hint: 'Move the song out of it, or run `oxenvcs init` on {outer} itself.',
+  },
+  'bare-repository': {
+    code: 'USAGE',
+    say: '{dir} is a bare Git repository, not a folder with a session.',
+    hint: 'Use it as a remote: `oxenvcs init SONG --remote {dir}`.',
+  },
+  'folder-read-only': {
+    code: 'USAGE',
+    say: '{dir} cannot be written to: {detail}.',
+    hint: 'Change the rights of the folder, or copy the song to one of your own.',
+  },
+  'folder-vanished': {
+    code: 'NOT_A_PROJECT',
+    say: 'The project folder {dir} is gone.',
+    hint: 'Plug the disk in again or move the folder back; what was published is safe on the remote.',
+  },
+
+  // Settings and usage
+  'config-invalid': {
+    code: 'CONFIG_INVALID',
+    say: '{file}: {detail}.',
+    hint: 'Mend the file, or delete the line to get the default.',
+  },
+  usage: { code: 'USAGE', say: '{detail}.', hint: 'See `oxenvcs {command} --help`.' },
+  'no-git': {
+    code: 'CONFIG_INVALID',
+    say: 'Git was not found.',
+    hint: 'Install Git 2.32 or newer: macOS `xcode-select --install`, Debian `apt-get install git`, Windows https://git-scm.com.',
+  },
+  'old-git': {
+    code: 'CONFIG_INVALID',
+    say: 'Git {version} is too old.',
+    hint: 'Install Git 2.32 or newer: macOS `xcode-select --install`, Debian `apt-get install git`, Windows https://git-scm.com.',
+  },
+
+  // This computer
+  'disk-full': {
+    code: 'INTERNAL',
+    say: 'The disk is full: {detail}.',
+    hint: 'Make room; your files are untouched and it carries on by itself.',
+    retryable: true,
+  },
+  'no-rights': {
+    code: 'INTERNAL',
+    say: 'A file could not be used: {detail}.',
+    hint: 'Check the rights of the project folder and of its .git folder.',
+  },
+  busy: {
+    code: 'BUSY',
+    say: '{detail}.',
+    hint: 'Try again in a moment.',
+    retryable: true,
+  },
+  'already-watched': {
+    code: 'BUSY',
+    say: '{dir} is being watched already (process {pid}).',
+    hint: 'Leave that one running, or stop it first.',
+  },
+  'git-failed': {
+    code: 'INTERNAL',
+    say: 'Git failed: {detail}.',
+    hint: 'Run again with --verbose to see the cause; nothing was lost.',
+  },
+  damaged: {
+    code: 'DAMAGED',
+    say: '{file} is damaged: {detail}.',
+    hint: 'It was set aside under .oxenvcs/damaged/; nothing else is affected.',
+  },
+  'repository-damaged': {
+    code: 'DAMAGED',
+    say: 'The repository of {dir} is damaged: {detail}.',
+    hint: 'Your files are untouched. Look with `git fsck`, or clone the project anew from the remote.',
+  },
+  internal: {
+    code: 'INTERNAL',
+    say: 'Something unexpected went wrong: {detail}.',
+    hint: 'Run again with --verbose and report what it prints; nothing was lost.',
+  },
+} satisfies Record<string, Row>;
+
+export type FailureName = keyof typeof rows;
+export type Details = Record<string, string | number | boolean | null>;
+
+/** A failure that the user can meet: a row of the table, filled in. `cause` is what `--verbose` adds. */
+export class Failure extends Error {
+  override readonly name = 'Failure';
+  readonly row: FailureName;
+  readonly code: Code;
+  readonly hint: string;
+  readonly retryable: boolean;
+  readonly details: Details;
+
+  constructor(row: FailureName, details: Details = {}, cause?: unknown) {
+    const { code, say, hint, retryable }: Row = rows[row];
+    super(fill(say, details), { cause });
+    this.row = row;
+    this.code = code;
+    this.hint = fill(hint, details);
+    this.retryable = retryable ?? false;
+    this.details = details;
+  }
+
+  get exitCode(): number {
+    return exitCodes[this.code];
+  }
+
+  /** The `error` object of the JSON contract. */
+  toJSON(): Record<string, unknown> {
+    const { code, message, hint, retryable, details } = this;
+    return { code, message, hint, retryable, details };
+  }
+}
+
+/** What was thrown, as a row: a Failure stays itself, a system error gets its row, all else is `internal`. */
+export function asFailure(thrown: unknown): Failure {
+  if (thrown instanceof Failure) return thrown;
+  const detail = thrown instanceof Error ? thrown.message : String(thrown);
+  const code = String((thrown as NodeJS.ErrnoException | null)?.code);
+  if (['ENOSPC', 'EDQUOT'].includes(code)) return new Failure('disk-full', { detail }, thrown);
+  if (['EACCES', 'EPERM', 'EROFS'].includes(code)) return new Failure('no-rights', { detail }, thrown);
+  return new Failure('internal', { detail }, thrown);
+}
+
+function fill(text: string, details: Details): string {
+  // A detail that is a whole sentence brings its own full stop.
+  return text.replace(/\{(\w+)\}/g, (_, key: string) => String(details[key] ?? key)).replace(/\.\.$/, '.');
+}

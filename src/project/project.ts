@@ -1,0 +1,84 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { gitLine, tryGit } from '../git/run.ts';
+import { gitFailure } from '../git/failures.ts';
+import { type Config, readConfig, type Source } from '../model/config.ts';
+import { Failure } from '../model/failures.ts';
+import { exists, ifMissing, readText } from '../system/disk.ts';
+import { userConfigFile } from '../system/places.ts';
+
+/** An oxenvcs project that was found on the disk: a Git work tree with `.oxenvcs/config.json` at its root. */
+export interface Project {
+  /** The root of the work tree: absolute, links resolved. */
+  root: string;
+  /** This work tree's Git folder (in a linked worktree not the common one). */
+  gitDir: string;
+  config: Config;
+}
+
+export const configPath = '.oxenvcs/config.json';
+
+/** Searches upwards from `start` for a project. Throws `not-a-project`, `config-invalid`, `no-git`. */
+export async function findProject(start: string): Promise<Project> {
+  const from = await fs.realpath(start).catch(ifMissing(null));
+  if (from === null) throw new Failure('folder-missing', { dir: start });
+  for (let dir = from; ; dir = path.dirname(dir)) {
+    if (await exists(path.join(dir, configPath))) return await openProject(dir);
+    if (path.dirname(dir) === dir) throw new Failure('not-a-project', { dir: from });
+  }
+}
+
+/** Opens the project whose root is exactly `root`. */
+export async function openProject(root: string): Promise<Project> {
+  const result = await tryGit(root, ['rev-parse', '--absolute-git-dir']);
+  if (result.exitCode !== 0) {
+    if (/^fatal: not a git repository/m.test(result.stderr)) throw new Failure('not-a-project', { dir: root });
+    throw gitFailure(result, ['rev-parse']);
+  }
+  return { root, gitDir: result.stdout.toString('utf8').replace(/\r?\n$/, ''), config: await loadConfig(root) };
+}
+
+/** The settings in force for a project: the team's, then the user's own, then the environment's. */
+export async function loadConfig(root: string): Promise<Config> {
+  const sources: Source[] = [];
+  for (const file of [path.join(root, configPath), userConfigFile()]) {
+    const text = await readText(file);
+    if (text !== null) sources.push({ from: file, text });
+  }
+  return readConfig(sources, process.env);
+}
+
+/** The address to talk to: the configured remote's URL, as git would use it for pushing. Null where there is none. */
+export async function remoteUrl(project: Project): Promise<string | null> {
+  const result = await tryGit(project.root, ['remote', 'get-url', '--push', project.config.remote]);
+  return result.exitCode === 0 ? result.stdout.toString('utf8').trim() : null;
+}
+
+/** This machine's own files of the project. */
+export const statePath = (project: Project, name: string): string => path.join(project.root, '.oxenvcs', 'state', name);
+
+/** The commit at the tip of the published branch here, or null before the first. */
+export async function branchTip(project: Project): Promise<string | null> {
+  const result = await tryGit(project.root, [
+    'rev-parse',
+    '--verify',
+    '--quiet',
+    `refs/heads/${project.config.branch}^{commit}`,
+  ]);
+  if (result.exitCode === 1) return null;
+  if (result.exitCode !== 0) throw gitFailure(result, ['rev-parse']);
+  return result.stdout.toString('utf8').trim();
+}
+
+/** The branch that is checked out, or null on a detached HEAD. */
+export async function currentBranch(project: Project): Promise<string | null> {
+  const result = await tryGit(project.root, ['symbolic-ref', '--quiet', '--short', 'HEAD']);
+  return result.exitCode === 0 ? result.stdout.toString('utf8').trim() : null;
+}
+
+/** Who commits here: as git would say it. */
+export async function committer(project: Project): Promise<{ name: string; email: string }> {
+  const ident = await gitLine(project.root, ['var', 'GIT_COMMITTER_IDENT']);
+  const match = /^(.*) <(.*)> \d+ [+-]\d{4}$/.exec(ident);
+  return { name: match?.[1] ?? '', email: match?.[2] ?? '' };
+}

@@ -1,0 +1,48 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import * as v from 'valibot';
+import { readText, writeDurable } from '../system/disk.ts';
+import type { Project } from './project.ts';
+
+/**
+ * This machine's own records: JSON with a version, written whole and flushed, checked when read. One that is damaged is
+ * set aside under `.oxenvcs/damaged/` and reported, never a crash.
+ */
+
+export type Read<T> =
+  | { state: 'ok'; value: T }
+  | { state: 'missing' }
+  | { state: 'damaged'; movedTo: string; reason: string };
+
+/** Reads and checks one record. A damaged one is moved away; what it was can be rebuilt from Git and the remote. */
+export async function readRecord<S extends v.GenericSchema>(
+  project: Pick<Project, 'root'>,
+  file: string,
+  schema: S,
+): Promise<Read<v.InferOutput<S>>> {
+  const text = await readText(file);
+  if (text === null) return { state: 'missing' };
+  let reason: string;
+  try {
+    const result = v.safeParse(schema, JSON.parse(text));
+    if (result.success) return { state: 'ok', value: result.output };
+    reason = `${v.getDotPath(result.issues[0]) ?? 'it'}: ${result.issues[0].message}`;
+  } catch (error) {
+    reason = (error as Error).message;
+  }
+  return { state: 'damaged', movedTo: await setAside(project, file), reason };
+}
+
+/** Writes one record; once this returns it survives a power cut. */
+export async function writeRecord(file: string, value: object): Promise<void> {
+  await writeDurable(file, `${JSON.stringify(value)}\n`);
+}
+
+/** Moves a damaged file to `.oxenvcs/damaged/`, under a name that is free. */
+export async function setAside(project: Pick<Project, 'root'>, file: string): Promise<string> {
+  const folder = path.join(project.root, '.oxenvcs', 'damaged');
+  await fs.mkdir(folder, { recursive: true });
+  const target = path.join(folder, `${new Date().toISOString().replace(/[:.]/g, '')}-${path.basename(file)}`);
+  await fs.rename(file, target);
+  return target;
+}

@@ -1,0 +1,23 @@
+import { setTimeout as sleepMs } from 'node:timers/promises';
+
+/** Time as a port: tests pass one that they move by hand. */
+export interface Clock {
+  /** Wall clock, ms since 1970: for what people read and other machines compare. It may jump. */
+  now(): number;
+  /** ms on a clock that never goes back: for what is measured here. */
+  monotonic(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when it is aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: async (ms, signal) => {
+    // A timer above 2^31-1 ms would fire at once.
+    await sleepMs(Math.min(ms, 2_147_483_647), undefined, signal ? { signal } : {});
+  },
+};
+
+/** `2026-11-24T08:30:00.000Z` */
+export const isoTime = (ms: number): string => new Date(ms).toISOString();

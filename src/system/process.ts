@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+
+export interface Call {
+  cwd: string;
+  /** The whole environment of the child. */
+  env: NodeJS.ProcessEnv;
+  /** Written to standard input, which is then closed; without it standard input is empty. */
+  input?: string | Uint8Array;
+  signal?: AbortSignal;
+  /** The process group is killed after so many ms. */
+  timeoutMs?: number;
+  /** Sees standard error as it comes. */
+  onStderr?: (text: string) => void;
+}
+
+export interface Result {
+  /** null: ended by a signal. */
+  exitCode: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: Buffer;
+  stderr: string;
+  /** Why we ended it ourselves, if we did. */
+  killed: 'timeout' | 'abort' | null;
+}
+
+/**
+ * Runs a program in its own process group, so that ending it ends its children too: killing git alone leaves the
+ * transport helper running. Never through a shell. Rejects only if the program cannot be started.
+ */
+export function run(program: string, args: readonly string[], call: Call): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      cwd: call.cwd,
+      env: call.env,
+      detached: process.platform !== 'win32',
+      windowsHide: true,
+      stdio: [call.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    });
+    let killed: Result['killed'] = null;
+    const end = (why: 'timeout' | 'abort') => {
+      killed ??= why;
+      killGroup(child);
+    };
+    const onAbort = () => end('abort');
+    const timer = call.timeoutMs === undefined ? undefined : setTimeout(end, call.timeoutMs, 'timeout');
+    call.signal?.addEventListener('abort', onAbort);
+    if (call.signal?.aborted) onAbort();
+
+    const stdout: Buffer[] = [];
+    let stderr = '';
+    child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      call.onStderr?.(text);
+    });
+    // A child that ends before it has read everything breaks the pipe; its exit code tells the story.
+    child.stdin?.on('error', () => undefined).end(call.input);
+
+    const done = () => {
+      clearTimeout(timer);
+      call.signal?.removeEventListener('abort', onAbort);
+    };
+    child.on('error', (error) => {
+      done();
+      reject(error);
+    });
+    child.on('close', (exitCode, signal) => {
+      done();
+      resolve({ exitCode, signal, stdout: Buffer.concat(stdout), stderr, killed });
+    });
+  });
+}
+
+/** SIGKILL to the child and all that it started. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  if (process.platform === 'win32') {
+    spawn('taskkill', ['/pid', String(child.pid), '/T', '/F'], { windowsHide: true, stdio: 'ignore' });
+    return;
+  }
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it has ended already
+  }
+}
+
+/** Is there a process of that number? One of another user counts. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
