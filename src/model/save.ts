@@ -1,0 +1,39 @@
+/** What the watch stage hands to the commit stage: one consistent state that the DAW wrote. Paths are relative to the project, with `/`. */
+export interface Save {
+  /** Session files, whose bytes were put into the object store the moment they had settled. */
+  captured: Captured[];
+  /** Everything else that has settled (media, presets…), with the lstat it settled at. */
+  settled: Settled[];
+  deleted: string[];
+  /** Takes that still grow: the version is made without them and says so. */
+  incomplete: string[];
+}
+
+export interface Captured {
+  path: string;
+  mode: '100644' | '100755' | '120000';
+  /** The blob. */
+  oid: string;
+}
+
+export interface Settled {
+  path: string;
+  stat: FileStat;
+}
+
+/** What tells that a file has changed (bigint lstat). */
+export interface FileStat {
+  size: bigint;
+  mtimeNs: bigint;
+  ino: bigint;
+}
+
+/** What became of a save that was handed over. */
+export type Committed =
+  | { outcome: 'committed'; commit: string }
+  /** Nothing differs from the version before. */
+  | { outcome: 'nothing' }
+  /** These files moved while they were staged; no commit was made. */
+  | { outcome: 'moved'; paths: string[] }
+  /** Not now: a merge or rebase, a foreign index.lock, a detached HEAD. Try again. */
+  | { outcome: 'later'; reason: string };
