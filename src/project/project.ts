@@ -70,6 +70,10 @@ export async function branchTip(project: Project): Promise<string | null> {
   return result.stdout.toString('utf8').trim();
 }
 
+/** The ref that says what the remote's branch was when we last saw it: git's own, so that every Git client shows the same. */
+export const remoteBranchRef = ({ config }: Pick<Project, 'config'>): string =>
+  `refs/remotes/${config.remote}/${config.branch}`;
+
 /** The branch that is checked out, or null on a detached HEAD. */
 export async function currentBranch(project: Project): Promise<string | null> {
   const result = await tryGit(project.root, ['symbolic-ref', '--quiet', '--short', 'HEAD']);

@@ -1,0 +1,53 @@
+import type { Argv } from 'yargs';
+import { findProject, type Project } from '../project/project.ts';
+import { type Clock, systemClock } from '../system/clock.ts';
+import type { Answer, Output } from './output.ts';
+
+/** What every command can use. */
+export interface Context {
+  /** Where the user is, or `--project DIR`. */
+  start: string;
+  cwd: string;
+  output: Output;
+  clock: Clock;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  signal: AbortSignal;
+  /** `--no-retry`. */
+  retry: boolean;
+  /** The project around `start`. Throws `not-a-project`. */
+  project(): Promise<Project>;
+}
+
+export interface GlobalOptions {
+  project?: string | undefined;
+  json: boolean;
+  jsonStream: boolean;
+  verbose: boolean;
+  quiet: boolean;
+  retry: boolean;
+}
+
+/** One command: its words, its options, and what it does. */
+export interface Command<Options = object> {
+  /** As in yargs: `init [dir]`. */
+  words: string;
+  describe: string;
+  options: (argv: Argv<object>) => Argv<Options>;
+  run: (options: Options, context: Context) => Promise<Answer>;
+}
+
+/** Keeps the type of the options between `options` and `run`. */
+export const command = <Options>(definition: Command<Options>): Command<Options> => definition;
+
+export function makeContext(options: GlobalOptions, cwd: string, output: Output, signal: AbortSignal): Context {
+  const start = options.project ?? cwd;
+  return {
+    start,
+    cwd,
+    output,
+    clock: systemClock,
+    signal,
+    retry: options.retry,
+    project: async () => await findProject(start),
+  };
+}

@@ -1,0 +1,77 @@
+import { styleText } from 'node:util';
+import type { Failure } from '../model/failures.ts';
+
+/** What a command has to say in the end: for scripts, and for people. */
+export interface Answer {
+  data: object;
+  lines: string[];
+  /** 0 unless said. */
+  exitCode?: number;
+}
+
+export interface OutputOptions {
+  json: boolean;
+  jsonStream: boolean;
+  quiet: boolean;
+  verbose: boolean;
+}
+
+/** Standard output and error as the contract wants them: one JSON document, one event a line, or lines for people. */
+export interface Output {
+  /** On the way: a line for people, an event for `--json-stream`. */
+  tell(line: string, event: { event: string } & object): void;
+  /** A remark for people, on standard error. */
+  warn(line: string): void;
+  finish(answer: Answer): void;
+  fail(failure: Failure): void;
+}
+
+export function makeOutput(options: OutputOptions, streams: Streams = process): Output {
+  const { json, jsonStream, quiet, verbose } = options;
+  const out = (line: string) => void streams.stdout.write(`${line}\n`);
+  const err = (line: string) => void streams.stderr.write(`${line}\n`);
+  return {
+    tell(line, event) {
+      if (jsonStream) out(JSON.stringify(event));
+      else if (!json && !quiet) out(line);
+    },
+    warn(line) {
+      if (!json && !jsonStream) err(paint(streams, 'yellow', line));
+    },
+    finish({ data, lines }) {
+      if (jsonStream) out(JSON.stringify({ event: 'result', ...data }));
+      else if (json) out(JSON.stringify(data));
+      else if (!quiet) for (const line of lines) out(line);
+    },
+    fail(failure) {
+      const { details, ...rest } = failure.toJSON();
+      const document = { error: { ...(details as object), ...rest } };
+      if (jsonStream) out(JSON.stringify({ event: 'result', ...document }));
+      else if (json) out(JSON.stringify(document));
+      err(paint(streams, 'red', failure.message));
+      err(failure.hint);
+      if (verbose) for (const cause of causes(failure)) err(`  because: ${cause}`);
+    },
+  };
+}
+
+interface Streams {
+  stdout: { write(text: string): unknown };
+  stderr: { write(text: string): unknown; isTTY?: boolean };
+}
+
+function paint(streams: Streams, colour: 'red' | 'yellow', text: string): string {
+  const plain = !streams.stderr.isTTY || (process.env['NO_COLOR'] ?? '') !== '';
+  return plain ? text : styleText(colour, text, { validateStream: false });
+}
+
+function causes(error: Error): string[] {
+  const found: string[] = [];
+  for (
+    let cause = error.cause;
+    cause !== undefined && found.length < 10;
+    cause = cause instanceof Error ? cause.cause : undefined
+  )
+    found.push(cause instanceof Error ? cause.message : String(cause));
+  return found;
+}

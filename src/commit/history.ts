@@ -1,0 +1,56 @@
+import { tryGit } from '../git/run.ts';
+import { simple } from '../git/simple.ts';
+import { type Project, remoteBranchRef } from '../project/project.ts';
+
+/** One version, as `log --json` gives it. */
+export interface Version {
+  commit: string;
+  at: string;
+  author: string;
+  message: string;
+  /** How many files it changed. */
+  files: number;
+  milestone: string | null;
+  /** Is it on the team's remote? What is only in a vault is only on this computer. */
+  published: boolean;
+  /** Were takes left out because they were still recording? */
+  incomplete: boolean;
+}
+
+const fields = ['%H', '%cI', '%an', '%s', '%(trailers:key=Incomplete,valueonly,separator=%x1f)', '%D'];
+
+/** The versions of what is checked out, newest first. */
+export async function pastVersions(
+  project: Project,
+  { limit, vault }: { limit: number; vault: boolean },
+): Promise<Version[]> {
+  const { root } = project;
+  if ((await tryGit(root, ['rev-parse', '--verify', '--quiet', 'HEAD'])).exitCode !== 0) return [];
+  // --name-only lists trees alone; --stat would ask for the bytes of media that may be absent here.
+  const args = ['log', '-z', `--max-count=${limit}`, '--name-only', `--format=%x1e${fields.join('%x00')}`, 'HEAD'];
+  const text = await simple(root).raw(args);
+  const waiting = await unpublished(project);
+  return text
+    .split('\x1e')
+    .slice(1)
+    .map((record) => {
+      const [commit = '', at = '', author = '', message = '', incomplete = '', refs = '', ...files] =
+        record.split('\0');
+      return {
+        commit,
+        at: new Date(at).toISOString(),
+        author,
+        message,
+        files: files.filter((name) => name.trim() !== '').length,
+        milestone: /tag: milestones?\/([^,]+)/.exec(refs)?.[1] ?? null,
+        published: !vault && waiting !== null && !waiting.has(commit),
+        incomplete: incomplete !== '',
+      };
+    });
+}
+
+/** The commits that the remote is not known to have; null: it is not known to have any. */
+async function unpublished(project: Project): Promise<Set<string> | null> {
+  const result = await tryGit(project.root, ['rev-list', 'HEAD', '--not', remoteBranchRef(project), '--']);
+  return result.exitCode === 0 ? new Set(result.stdout.toString('utf8').split('\n')) : null;
+}

@@ -1,0 +1,53 @@
+import { isMedia } from '../daw/media.ts';
+
+/** What a version changes, as `git diff-tree --name-status` says it. */
+export interface Difference {
+  status: 'added' | 'changed' | 'deleted';
+  path: string;
+}
+
+/**
+ * The commit message of a save, for people: "Song.als saved; 2 new takes". `sessions` are the session files among the
+ * differences. Takes that were left out while they grew are named in `Incomplete:` trailers.
+ */
+export function saveMessage(
+  differences: Difference[],
+  sessions: readonly string[],
+  incomplete: readonly string[],
+): string {
+  const isSession = new Set(sessions);
+  const saved = differences.filter(({ path, status }) => isSession.has(path) && status !== 'deleted');
+  const rest = differences.filter((difference) => !saved.includes(difference));
+  const of = (status: Difference['status'], media: boolean) =>
+    rest.filter((one) => one.status === status && isMedia(one.path) === media).length;
+  const parts = [
+    saved.length > 0 && `${listed(saved.map(({ path }) => plain(path.split('/').at(-1) ?? path)))} saved`,
+    counted(of('added', true), 'new take'),
+    counted(of('changed', true), 'changed take'),
+    counted(of('deleted', true), 'removed take'),
+    counted(of('added', false), 'new file'),
+    counted(of('changed', false), 'changed file'),
+    counted(of('deleted', false), 'removed file'),
+  ].filter((part) => part !== false);
+  const [first, ...more] = parts;
+  // Beside a saved session the small files of the DAW are no news.
+  const told =
+    saved.length > 0 ? [first, ...more.filter((part) => !part.endsWith('file') && !part.endsWith('files'))] : parts;
+  const subject = told.join('; ') || 'Saved';
+  const trailers = incomplete.map((path) => `Incomplete: ${plain(path)}`);
+  return trailers.length === 0 ? `${subject}\n` : `${subject}; recording goes on\n\n${trailers.join('\n')}\n`;
+}
+
+function counted(count: number, what: string): string | false {
+  return count > 0 && `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+function listed(names: string[]): string {
+  if (names.length > 3) return `${names.length} sessions`;
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+}
+
+/** A name on one line: a newline in a file's name must not end the subject or forge a trailer. */
+function plain(name: string): string {
+  return name.replace(/\p{Cc}+/gu, ' ');
+}

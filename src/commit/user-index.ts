@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import * as v from 'valibot';
+import { git, gitAsks, tryGit } from '../git/run.ts';
+import { gitFailure } from '../git/failures.ts';
+import type { Project } from '../project/project.ts';
+import { readRecord, writeRecord } from '../project/state.ts';
+import { ifMissing, removeDurable } from '../system/disk.ts';
+
+/**
+ * After a commit made in an index of our own, the user's index still holds the versions before it: their next plain
+ * `git commit` would undo the save and delete the new take. So each committed path whose entry is still that of the old
+ * HEAD is brought up to the new one, under git's own index.lock. It is journaled before HEAD moves, and tried again as
+ * long as somebody else holds that lock.
+ */
+
+const Journal = v.object({
+  v: v.literal(1),
+  /** The commit that the user's index is known to stand on; null: none. */
+  from: v.nullable(v.string()),
+  /** Where HEAD was about to go since; after a crash the last one may never have become HEAD. */
+  to: v.array(v.string()),
+});
+
+const journalFile = (project: Project): string => path.join(project.gitDir, 'oxenvcs', 'index-behind.json');
+
+/** Before HEAD moves: from which commit to which the user's index will have to follow. */
+export async function noteIndexBehind(project: Project, from: string | null, to: string): Promise<void> {
+  const noted = await readRecord(project, journalFile(project), Journal);
+  const behind = noted.state === 'ok' && from !== null && noted.value.to.includes(from);
+  const journal = behind ? { from: noted.value.from, to: [...noted.value.to, to] } : { from, to: [to] };
+  await writeRecord(journalFile(project), { v: 1, ...journal });
+}
+
+/**
+ * Brings the user's index up to what is noted; `made` is the index that the last commit was built in. False: somebody
+ * holds index.lock; call again later.
+ */
+export async function bringIndexUp(project: Project, made?: string): Promise<boolean> {
+  const noted = await readRecord(project, journalFile(project), Journal);
+  if (noted.state !== 'ok') return true;
+  const { from } = noted.value;
+  const to = await lastMade(project, noted.value.to);
+  if (to === null) {
+    await removeDurable(journalFile(project));
+    return true;
+  }
+  const index = path.join(project.gitDir, 'index');
+  const lock = await fs.open(`${index}.lock`, 'wx').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST') return null;
+    throw error;
+  });
+  if (lock === null) return false;
+  const copy = path.join(project.gitDir, 'oxenvcs', `user-index-${randomUUID()}`);
+  let replaced = false;
+  try {
+    await fs.copyFile(index, copy).catch(ifMissing(undefined));
+    if (made !== undefined && (await isTree(project, copy, from))) await fs.copyFile(made, copy);
+    else await follow(project, copy, from, to);
+    await lock.writeFile(await fs.readFile(copy));
+    await lock.sync();
+    await lock.close();
+    await fs.rename(`${index}.lock`, index);
+    replaced = true;
+  } finally {
+    if (!replaced) {
+      await lock.close();
+      await fs.rm(`${index}.lock`, { force: true });
+    }
+    await fs.rm(copy, { force: true });
+  }
+  await removeDurable(journalFile(project));
+  return true;
+}
+
+/** The last of these that did become HEAD (the user may have committed on top since). */
+async function lastMade({ root }: Project, commits: string[]): Promise<string | null> {
+  for (const commit of commits.toReversed())
+    if ((await tryGit(root, ['merge-base', '--is-ancestor', commit, 'HEAD'])).exitCode === 0) return commit;
+  return null;
+}
+
+async function isTree({ root }: Project, index: string, commit: string | null): Promise<boolean> {
+  const env = { GIT_INDEX_FILE: index };
+  if (commit === null) return (await git(root, ['ls-files', '--cached', '-z'], { env })) === '';
+  return await gitAsks(root, ['diff-index', '--cached', '--quiet', commit], { env });
+}
+
+/** Entry by entry, for an index that holds something of the user's own. */
+async function follow(project: Project, index: string, from: string | null, to: string): Promise<void> {
+  const { root } = project;
+  const env = { GIT_INDEX_FILE: index };
+  const base = from ?? (await git(root, ['hash-object', '-w', '-t', 'tree', '--stdin'], { input: '' })).trim();
+  // `:100644 100644 OLD NEW M\0path\0`
+  const raw = (await git(root, ['diff-tree', '-r', '-z', '--raw', '--no-abbrev', '--no-renames', base, to])).split(
+    '\0',
+  );
+  const entries = new Map<string, string>();
+  for (const line of (await git(root, ['ls-files', '--stage', '-z'], { env })).split('\0')) {
+    const [meta, name] = split(line, '\t');
+    if (name !== undefined) entries.set(name, meta);
+  }
+  const lines: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const [oldMode = '', mode = '', oldOid = '', oid = ''] = (raw[i] ?? '').replace(/^:/, '').split(' ');
+    const name = raw[i + 1] ?? '';
+    const before = /^0+$/.test(oldOid) ? undefined : `${oldMode} ${oldOid} 0`;
+    if (entries.get(name) === before) lines.push(`${/^0+$/.test(oid) ? '0' : mode} ${oid} 0\t${name}\0`);
+  }
+  const args = ['update-index', '-z', '--index-info'];
+  const result = await tryGit(root, args, { env, input: lines.join('') });
+  if (result.exitCode !== 0) throw gitFailure(result, args);
+  await tryGit(root, ['update-index', '-q', '--refresh'], { env });
+}
+
+function split(text: string, at: string): [string, string?] {
+  const i = text.indexOf(at);
+  return i < 0 ? [text] : [text.slice(0, i), text.slice(i + 1)];
+}

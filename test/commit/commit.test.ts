@@ -1,0 +1,151 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { commitSave } from '../../src/commit/commit.ts';
+import { bringIndexUp } from '../../src/commit/user-index.ts';
+import { git } from '../../src/git/run.ts';
+import type { Project } from '../../src/project/project.ts';
+import { fileIn, projectWithRemote, saveOf, statusLines } from '../support/project.ts';
+import { write } from '../support/sandbox.ts';
+
+const committed = async (project: Project, save: Parameters<typeof saveOf>[1]): Promise<string> => {
+  const result = await commitSave(project, await saveOf(project, save));
+  if (result.outcome !== 'committed') throw new Error(`not committed: ${JSON.stringify(result)}`);
+  return result.commit;
+};
+const subject = async (project: Project) => (await git(project.root, ['log', '-1', '--format=%s'])).trim();
+
+test('a save becomes one commit with a message a person can read, and leaves a clean status', async () => {
+  const { project } = await projectWithRemote();
+  await write(project.root, { 'Song.als': 'two', 'Samples/Take 1.wav': 'a', 'Samples/Take 2.wav': 'b' });
+  await committed(project, { sessions: ['Song.als'], settled: ['Samples/Take 1.wav', 'Samples/Take 2.wav'] });
+  expect(await subject(project)).toBe('Song.als saved; 2 new takes');
+  expect(await statusLines(project.root)).toEqual([]);
+  expect((await git(project.root, ['rev-list', '--count', 'HEAD'])).trim()).toBe('2');
+});
+
+test('the captured bytes are committed, not what the DAW wrote after them', async () => {
+  const { project } = await projectWithRemote();
+  await write(project.root, { 'Song.als': 'two' });
+  const save = await saveOf(project, { sessions: ['Song.als'] });
+  await write(project.root, { 'Song.als': 'three!' });
+  await commitSave(project, save);
+  expect(await fileIn(project.root, 'HEAD', 'Song.als')).toBe('two');
+  expect(await statusLines(project.root)).toEqual([' M Song.als']);
+});
+
+test('a take that grows while it is staged makes no commit and is named', async () => {
+  const { project } = await projectWithRemote();
+  await write(project.root, { 'Song.als': 'two', 'Take.wav': 'half' });
+  const save = await saveOf(project, { sessions: ['Song.als'], settled: ['Take.wav'] });
+  await fs.appendFile(path.join(project.root, 'Take.wav'), ' and more');
+  expect(await commitSave(project, save)).toEqual({ outcome: 'moved', paths: ['Take.wav'] });
+  await fs.rm(path.join(project.root, 'Take.wav'));
+  expect(await commitSave(project, save)).toEqual({ outcome: 'moved', paths: ['Take.wav'] });
+  expect((await git(project.root, ['rev-list', '--count', 'HEAD'])).trim()).toBe('1');
+});
+
+test('what the user staged by hand is neither swept in nor lost, and their next commit does not undo the save', async () => {
+  const { project } = await projectWithRemote({ 'notes.txt': 'a', 'Old.wav': 'old' });
+  await write(project.root, { 'notes.txt': 'staged', 'Song.als': 'two', 'Take.wav': 'new' });
+  await git(project.root, ['add', 'notes.txt']);
+  await fs.rm(path.join(project.root, 'Old.wav'));
+  await committed(project, { sessions: ['Song.als'], settled: ['Take.wav'], deleted: ['Old.wav'] });
+  expect(await fileIn(project.root, 'HEAD', 'notes.txt')).toBe('a');
+  expect(await statusLines(project.root)).toEqual(['M  notes.txt']);
+  await git(project.root, ['commit', '--quiet', '-m', 'by hand']);
+  expect(await fileIn(project.root, 'HEAD', 'Song.als')).toBe('two');
+  expect(await fileIn(project.root, 'HEAD', 'Take.wav')).toBe('new');
+  expect(await fileIn(project.root, 'HEAD', 'notes.txt')).toBe('staged');
+  expect(await statusLines(project.root)).toEqual([]);
+});
+
+test('an index that somebody holds locked follows later, over several saves', async () => {
+  const { project } = await projectWithRemote();
+  const lock = path.join(project.gitDir, 'index.lock');
+  await fs.writeFile(lock, '');
+  await write(project.root, { 'Song.als': 'two' });
+  await committed(project, { sessions: ['Song.als'] });
+  await write(project.root, { 'Song.als': 'three', 'New.wav': 'x' });
+  await committed(project, { sessions: ['Song.als'], settled: ['New.wav'] });
+  expect(await bringIndexUp(project)).toBe(false);
+  expect(await statusLines(project.root)).not.toEqual([]);
+  await fs.rm(lock);
+  expect(await bringIndexUp(project)).toBe(true);
+  expect(await statusLines(project.root)).toEqual([]);
+});
+
+test('a crash between noting and moving HEAD leaves the index alone', async () => {
+  const { project } = await projectWithRemote();
+  const head = (await git(project.root, ['rev-parse', 'HEAD'])).trim();
+  await fs.mkdir(path.join(project.gitDir, 'oxenvcs'), { recursive: true });
+  await fs.writeFile(
+    path.join(project.gitDir, 'oxenvcs', 'index-behind.json'),
+    JSON.stringify({ v: 1, from: head, to: ['1'.repeat(40)] }),
+  );
+  expect(await bringIndexUp(project)).toBe(true);
+  expect(await statusLines(project.root)).toEqual([]);
+});
+
+test.each([
+  ['MERGE_HEAD', 'a merge is under way'],
+  ['CHERRY_PICK_HEAD', 'a cherry-pick is under way'],
+  ['BISECT_LOG', 'a bisect is under way'],
+])('no version is made in the middle of the user’s own Git work (%s)', async (mark, reason) => {
+  const { project } = await projectWithRemote();
+  await fs.writeFile(path.join(project.gitDir, mark), '');
+  await write(project.root, { 'Song.als': 'two' });
+  expect(await commitSave(project, await saveOf(project, { sessions: ['Song.als'] }))).toEqual({
+    outcome: 'later',
+    reason,
+  });
+});
+
+test('an older version that is checked out is not committed on', async () => {
+  const { project } = await projectWithRemote();
+  await git(project.root, ['checkout', '--quiet', '--detach']);
+  await write(project.root, { 'Song.als': 'two' });
+  expect(await commitSave(project, await saveOf(project, { sessions: ['Song.als'] }))).toMatchObject({
+    outcome: 'later',
+  });
+});
+
+test('odd names are committed as they are', async () => {
+  const { project } = await projectWithRemote();
+  const names = [
+    '-dash.wav',
+    'a b\tc.wav',
+    'new\nline.wav',
+    '🎸 Ünï.wav',
+    '*.wav',
+    ':(top)x.wav',
+    `${'n'.repeat(250)}.wav`,
+  ];
+  await write(project.root, Object.fromEntries(names.map((name) => [name, name])));
+  await committed(project, { settled: names });
+  const listed = (await git(project.root, ['ls-tree', '-z', '--name-only', 'HEAD'])).split('\0');
+  for (const name of names) expect(listed).toContain(name);
+  expect(await subject(project)).toBe('7 new takes');
+  expect(await statusLines(project.root)).toEqual([]);
+});
+
+test('a save that changes nothing makes no commit', async () => {
+  const { project } = await projectWithRemote();
+  expect(await commitSave(project, await saveOf(project, { sessions: ['Song.als'] }))).toEqual({ outcome: 'nothing' });
+});
+
+test('the first version of an empty repository can be made', async () => {
+  const { project } = await projectWithRemote();
+  await git(project.root, ['update-ref', '-d', 'HEAD']);
+  await git(project.root, ['read-tree', '--empty']);
+  await committed(project, { sessions: ['Song.als'] });
+  expect((await git(project.root, ['ls-tree', '--name-only', 'HEAD'])).trim()).toBe('Song.als');
+});
+
+test('a take left out is named in a trailer that a newline in its name cannot forge', async () => {
+  const { project } = await projectWithRemote();
+  await write(project.root, { 'Song.als': 'two' });
+  await committed(project, { sessions: ['Song.als'], incomplete: ['Take\nSigned-off-by: x.wav'] });
+  const body = await git(project.root, ['log', '-1', '--format=%B']);
+  expect(body.trim()).toBe('Song.als saved; recording goes on\n\nIncomplete: Take Signed-off-by: x.wav');
+});
