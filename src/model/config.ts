@@ -135,7 +135,8 @@ function parse({ from, text }: Source): unknown {
 }
 
 function check(from: string, value: unknown): PartialConfig {
-  const result = v.safeParse(partial, value);
+  // An array is an object with a `push`, which is a setting.
+  const result = v.safeParse(partial, Array.isArray(value) ? null : value);
   if (result.success) return result.output;
   const newer = typeof value === 'object' && value !== null && 'v' in value && Number(value.v) > defaults.v;
   const serious = newer ? result.issues.filter((issue) => !isUnknownKey(issue)) : result.issues;
