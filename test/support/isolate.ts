@@ -5,7 +5,9 @@ import { afterAll } from 'vitest';
 
 /** Each test file gets a home of its own, so that nothing of the person's is read, nor anything left behind. */
 const home = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'oxenvcs-home-')));
-for (const name of Object.keys(process.env)) if (/^(GIT_|OXENVCS_|XDG_)/.test(name)) delete process.env[name];
+// Nor a proxy or an SSH agent used.
+for (const name of Object.keys(process.env))
+  if (/^(GIT_|OXENVCS_|XDG_|SSH_)|_proxy$/i.test(name)) delete process.env[name];
 Object.assign(process.env, {
   HOME: home,
   USERPROFILE: home,
