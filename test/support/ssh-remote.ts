@@ -43,9 +43,11 @@ export async function sshRemote(options: SshOptions = {}): Promise<SshRemote> {
     fs.writeFileSync(file('sshd_config'), sshdConfig(folder, port, options));
     return file('sshd_config');
   });
-  fs.writeFileSync(knownHosts, `[127.0.0.1]:${port} ${fs.readFileSync(`${hostKey}.pub`, 'utf8')}`);
+  fs.writeFileSync(knownHosts, `song-server ${fs.readFileSync(`${hostKey}.pub`, 'utf8')}`);
 
   const client = {
+    // The key is known by this name, so that it also holds on the way through a proxy.
+    HostKeyAlias: 'song-server',
     UserKnownHostsFile: knownHosts,
     GlobalKnownHostsFile: '/dev/null',
     StrictHostKeyChecking: 'yes',
