@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    globalSetup: ['test/support/build.ts'],
     setupFiles: ['test/support/isolate.ts'],
     include: ['test/**/*.test.ts'],
     // Real git over real connections: slow on a busy machine is not wrong.
