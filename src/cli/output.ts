@@ -19,7 +19,7 @@ export interface OutputOptions {
 /** Standard output and error as the contract wants them: one JSON document, one event a line, or lines for people. */
 export interface Output {
   /** On the way: a line for people, an event for `--json-stream`. */
-  tell(line: string, event: { event: string } & object): void;
+  tell(line: string, event: { event: string; [key: string]: unknown }): void;
   /** A remark for people, on standard error. */
   warn(line: string): void;
   finish(answer: Answer): void;

@@ -1,8 +1,8 @@
 import { Failure } from '../model/failures.ts';
+import { alone } from '../project/guard.ts';
 import type { Project } from '../project/project.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
 import { noteDone, noteFailed, noteWorking, stateAfter } from './attempts.ts';
-import { asConsumer } from './consumer.ts';
 import { finish } from './entries.ts';
 import { rebuildQueue } from './rebuild.ts';
 
@@ -28,26 +28,39 @@ export type Drained<Published> =
  * commit, then each entry gets its end. Running it twice is the same as once.
  */
 export async function drain<Published>(project: Project, ports: DrainPorts<Published>): Promise<Drained<Published>> {
-  return await asConsumer(project, ports.patienceMs, async (lost) => {
-    const { entries } = await rebuildQueue(project, isoTime(ports.clock.now()));
-    const waiting = entries.filter(({ kind, branch }) => kind === 'publish' && branch === project.config.branch);
-    const last = waiting.at(-1);
-    if (last === undefined) {
-      await noteDone(project);
-      return { outcome: 'nothing-to-do' };
-    }
-    const attempt = await noteWorking(project, last.seq);
-    try {
-      const published = await ports.publish(last.commit, AbortSignal.any([lost, ports.signal]));
-      await finish(project, waiting);
-      await noteDone(project);
-      return { outcome: 'published', entries: waiting.length, published };
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      const halted = stateAfter(error.code) === 'halted';
-      const retryAt = halted ? null : ports.clock.now() + ports.backoffMs(attempt.attempts);
-      await noteFailed(project, attempt, error, retryAt);
-      return { outcome: 'not-yet', failure: error, entries: waiting.length, retryAt };
-    }
-  });
+  const guarded = await alone(
+    project,
+    'publish',
+    ports.patienceMs,
+    async (lost) => await onePass(project, ports, lost),
+  );
+  if (guarded.outcome === 'done') return guarded.value;
+  throw new Failure('busy', { detail: `Process ${guarded.pid ?? '?'} of this project is publishing` });
+}
+
+async function onePass<Published>(
+  project: Project,
+  ports: DrainPorts<Published>,
+  lost: AbortSignal,
+): Promise<Drained<Published>> {
+  const { entries } = await rebuildQueue(project, isoTime(ports.clock.now()));
+  const waiting = entries.filter(({ kind, branch }) => kind === 'publish' && branch === project.config.branch);
+  const last = waiting.at(-1);
+  if (last === undefined) {
+    await noteDone(project);
+    return { outcome: 'nothing-to-do' };
+  }
+  const attempt = await noteWorking(project, last.seq);
+  try {
+    const published = await ports.publish(last.commit, AbortSignal.any([lost, ports.signal]));
+    await finish(project, waiting);
+    await noteDone(project);
+    return { outcome: 'published', entries: waiting.length, published };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const halted = stateAfter(error.code) === 'halted';
+    const retryAt = halted ? null : ports.clock.now() + ports.backoffMs(attempt.attempts);
+    await noteFailed(project, attempt, error, retryAt);
+    return { outcome: 'not-yet', failure: error, entries: waiting.length, retryAt };
+  }
 }

@@ -1,0 +1,76 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import lockfile from 'proper-lockfile';
+import * as v from 'valibot';
+import { isAlive } from '../system/process.ts';
+import { type Project, statePath } from './project.ts';
+import { readRecord, writeRecord } from './state.ts';
+
+/**
+ * One process at a time for one job of a project (watching, publishing), on this machine. proper-lockfile takes a lock
+ * for stale when it was not touched for a while; after a SIGKILL nobody should have to wait for that, so the holder's
+ * process number stands beside the lock, and the lock of a dead process is taken at once.
+ */
+
+const Holder = v.object({ v: v.literal(1), pid: v.number() });
+
+export type Guarded<T> = { outcome: 'done'; value: T } | { outcome: 'taken'; pid: number | null };
+
+/**
+ * Runs `work` as the only one with this job. `taken`: another process has it, also after `patienceMs`. The signal is aborted
+ * if the right is lost while working (a machine that slept past the stale time).
+ */
+export async function alone<T>(
+  project: Project,
+  job: 'watch' | 'publish',
+  patienceMs: number,
+  work: (lost: AbortSignal) => Promise<T>,
+): Promise<Guarded<T>> {
+  const holderFile = statePath(project, `${job}-holder.json`);
+  const lockPath = statePath(project, `${job}.lock`);
+  await fs.mkdir(path.dirname(lockPath), { recursive: true });
+  const lost = new AbortController();
+  const take = async () =>
+    await lockfile.lock(path.dirname(lockPath), {
+      lockfilePath: lockPath,
+      // Touched every `update` ms; three missed touches make it stale. The same values everywhere.
+      stale: 6000,
+      update: 2000,
+      onCompromised: (error) => lost.abort(error),
+    });
+  for (const end = performance.now() + patienceMs; ; ) {
+    const release = await take().catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ELOCKED') return null;
+      throw error;
+    });
+    if (release !== null) {
+      try {
+        await writeRecord(holderFile, { v: 1, pid: process.pid });
+        return { outcome: 'done', value: await work(lost.signal) };
+      } finally {
+        if (!lost.signal.aborted) await release();
+      }
+    }
+    const pid = await holder(project, holderFile);
+    if (pid !== null && !isAlive(pid)) await fs.rm(lockPath, { recursive: true, force: true });
+    else if (performance.now() >= end) return { outcome: 'taken', pid };
+    else await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
+/** The process that has the job now, or null. */
+export async function whoHas(project: Project, job: 'watch' | 'publish'): Promise<number | null> {
+  if (
+    !(await lockfile
+      .check(path.dirname(statePath(project, 'x')), { lockfilePath: statePath(project, `${job}.lock`), stale: 6000 })
+      .catch(() => false))
+  )
+    return null;
+  const pid = await holder(project, statePath(project, `${job}-holder.json`));
+  return pid !== null && isAlive(pid) ? pid : null;
+}
+
+async function holder(project: Project, file: string): Promise<number | null> {
+  const read = await readRecord(project, file, Holder);
+  return read.state === 'ok' ? read.value.pid : null;
+}
