@@ -11,6 +11,8 @@ export interface GitOptions {
   env?: Record<string, string>;
   signal?: AbortSignal;
   timeoutMs?: number;
+  /** Killed when standard error has said nothing for so many ms. */
+  idleMs?: number;
   onStderr?: (text: string) => void;
 }
 

@@ -1,3 +1,4 @@
+import os from 'node:os';
 import { setTimeout as sleepMs } from 'node:timers/promises';
 
 /** Time as a port: tests pass one that they move by hand. */
@@ -21,3 +22,10 @@ export const systemClock: Clock = {
 
 /** `2026-11-24T08:30:00.000Z` */
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
+
+/**
+ * ms since this computer was started, on a clock that counts sleep, that nobody sets, and that all processes share:
+ * timers and `performance.now()` stand still while a laptop sleeps. The difference of two readings is never more than
+ * the time that has passed, even with a restart between them.
+ */
+export const uptime = (): number => Math.round(os.uptime() * 1000);

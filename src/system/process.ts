@@ -9,6 +9,8 @@ export interface Call {
   signal?: AbortSignal;
   /** The process group is killed after so many ms. */
   timeoutMs?: number;
+  /** The process group is killed when standard error has said nothing for so many ms (git's progress is there). */
+  idleMs?: number;
   /** Sees standard error as it comes. */
   onStderr?: (text: string) => void;
 }
@@ -43,6 +45,7 @@ export function run(program: string, args: readonly string[], call: Call): Promi
     };
     const onAbort = () => end('abort');
     const timer = call.timeoutMs === undefined ? undefined : setTimeout(end, call.timeoutMs, 'timeout');
+    const idle = call.idleMs === undefined ? undefined : setTimeout(end, call.idleMs, 'timeout');
     call.signal?.addEventListener('abort', onAbort);
     if (call.signal?.aborted) onAbort();
 
@@ -51,6 +54,7 @@ export function run(program: string, args: readonly string[], call: Call): Promi
     child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
+      idle?.refresh();
       call.onStderr?.(text);
     });
     // A child that ends before it has read everything breaks the pipe; its exit code tells the story.
@@ -58,6 +62,7 @@ export function run(program: string, args: readonly string[], call: Call): Promi
 
     const done = () => {
       clearTimeout(timer);
+      clearTimeout(idle);
       call.signal?.removeEventListener('abort', onAbort);
     };
     child.on('error', (error) => {

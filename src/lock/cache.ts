@@ -1,0 +1,108 @@
+import path from 'node:path';
+import * as v from 'valibot';
+import { git } from '../git/run.ts';
+import { readRecord, writeRecord } from '../project/state.ts';
+import { isoTime } from '../system/clock.ts';
+import { type LockContext, remoteKey } from './context.ts';
+import { readRef } from './look.ts';
+import { knownRef, mirrorRef } from './names.ts';
+import { recordSchema, type Seen } from './record.ts';
+
+/** What this clone knows of the lock: read without network, and by the hooks (in sh). */
+export interface View {
+  /** The furthest record that was seen. The remote may have lost it since (`onRemote`). */
+  seen: Seen;
+  /** What the remote's ref was when last seen: what a compare-and-swap starts from. Null: no ref. */
+  onRemote: string | null;
+  /** Wall clock, ms; null: the remote was never asked. */
+  checkedAt: number | null;
+  /** Uptime since when the same record has been seen. */
+  sinceUptime: number;
+  /** Uptime and wall clock before our own last renewal was sent. */
+  renewed: { at: number; uptime: number } | null;
+}
+
+const seenSchema = v.variant('state', [
+  v.object({ state: v.literal('none') }),
+  v.object({ state: v.literal('record'), commit: v.string(), record: recordSchema }),
+  v.object({ state: v.literal('newer'), commit: v.string() }),
+  v.object({ state: v.literal('damaged'), commit: v.string(), detail: v.string() }),
+]);
+const schema = v.object({
+  v: v.literal(1),
+  branch: v.string(),
+  remote: v.string(),
+  seen: seenSchema,
+  onRemote: v.nullable(v.string()),
+  checkedAt: v.nullable(v.number()),
+  sinceUptime: v.number(),
+  renewed: v.nullable(v.object({ at: v.number(), uptime: v.number() })),
+});
+
+export const cacheFile = ({ root }: Pick<LockContext, 'root'>): string =>
+  path.join(root, '.oxenvcs', 'state', 'lock.json');
+
+export const commitOf = (seen: Seen): string | null => (seen.state === 'none' ? null : seen.commit);
+
+/** Without the file (`git clean -fdx`) the refs still tell. */
+export async function loadView(ctx: LockContext): Promise<View> {
+  const read = await readRecord(ctx, cacheFile(ctx), schema);
+  if (read.state === 'ok' && read.value.branch === ctx.branch && read.value.remote === remoteKey(ctx))
+    return read.value;
+  // What was known of another remote says nothing about this one.
+  const foreign = read.state === 'ok' && read.value.remote !== remoteKey(ctx);
+  const seen: Seen = foreign ? { state: 'none' } : await readRef(ctx, knownRef(ctx.branch));
+  return { seen, onRemote: commitOf(seen), checkedAt: null, sinceUptime: ctx.uptime(), renewed: null };
+}
+
+/** Remembers what was seen, and keeps its commits alive. `mirror`: our own push changed what the remote has. */
+export async function saveView(ctx: LockContext, view: View, moved: { ref: string; to: string }[] = []): Promise<View> {
+  const commit = commitOf(view.seen);
+  const refs = [...(commit === null ? [] : [{ ref: knownRef(ctx.branch), to: commit }]), ...moved];
+  if (refs.length > 0)
+    await git(ctx.root, ['update-ref', '--stdin'], {
+      input: refs.map(({ ref, to }) => `update ${ref} ${to}\n`).join(''),
+    });
+  const { seen, onRemote, checkedAt, sinceUptime, renewed } = view;
+  await writeRecord(cacheFile(ctx), {
+    v: 1,
+    ...forHooks(ctx, view),
+    branch: ctx.branch,
+    remote: remoteKey(ctx),
+    seen,
+    onRemote,
+    checkedAt,
+    sinceUptime,
+    renewed,
+  });
+  return view;
+}
+
+/** What our own push has made of the mirror. */
+export const mirrored = (ctx: LockContext, to: string): { ref: string; to: string } => ({
+  ref: mirrorRef(ctx.branch),
+  to,
+});
+
+/**
+ * The first fields of the file's only line, for `sed` in the pre-commit hook:
+ * `{"v":1,"heldByOther":true,"name":"Ann","host":"studio","since":"…","expiresAt":"…",`. No quotes inside the values.
+ */
+function forHooks(ctx: LockContext, { seen }: View): Record<string, unknown> {
+  const plain = (text: string) => text.replace(/["\\]/g, "'");
+  if (seen.state === 'record' && seen.record.state === 'held') {
+    const { owner, acquiredAt, expiresAt } = seen.record;
+    const heldByOther = owner.clone !== ctx.owner.clone;
+    return { heldByOther, name: plain(owner.name), host: plain(owner.host), since: acquiredAt, expiresAt };
+  }
+  // A record of a newer version counts as held; when it ends we cannot know.
+  if (seen.state === 'newer')
+    return {
+      heldByOther: true,
+      name: 'somebody',
+      host: 'another computer',
+      since: '',
+      expiresAt: '9999-12-31T23:59:59Z',
+    };
+  return { heldByOther: false, name: '', host: '', since: '', expiresAt: isoTime(0) };
+}

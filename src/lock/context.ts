@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import os from 'node:os';
+import { redact } from '../git/run.ts';
+import type { Config } from '../model/config.ts';
+import { Failure } from '../model/failures.ts';
+import { committer, type Project, remoteUrl } from '../project/project.ts';
+import { type Clock, systemClock, uptime } from '../system/clock.ts';
+import { cloneIdentity } from './clone.ts';
+import { type Owner, printable } from './record.ts';
+
+/** All that an operation on the lock needs to know. */
+export interface LockContext {
+  root: string;
+  gitDir: string;
+  /** The published branch, which the lock is for. */
+  branch: string;
+  /** The configured remote: its name, for tracking refs, and its address. */
+  remote: { name: string; url: string };
+  /** This clone. */
+  owner: Owner;
+  settings: Pick<Config, 'lock' | 'network'>;
+  clock: Clock;
+  /** ms on a clock that counts sleep and that nobody sets (system/clock.ts). */
+  uptime: () => number;
+  signal?: AbortSignal;
+}
+
+/** Throws `remote-misconfigured` where the project has no such remote. */
+export async function lockContext(
+  project: Project,
+  clock: Clock = systemClock,
+  signal?: AbortSignal,
+): Promise<LockContext> {
+  const { root, gitDir, config } = project;
+  const [url, who, clone] = await Promise.all([remoteUrl(project), committer(project), cloneIdentity(project)]);
+  if (url === null)
+    throw new Failure('remote-misconfigured', {
+      remote: config.remote,
+      detail: 'the project has no remote of that name',
+    });
+  return {
+    root,
+    gitDir,
+    branch: config.branch,
+    remote: { name: config.remote, url },
+    owner: {
+      name: printable(who.name, 100),
+      email: printable(who.email, 160),
+      host: printable(os.hostname(), 120),
+      clone: clone.id,
+    },
+    settings: { lock: config.lock, network: config.network },
+    clock,
+    uptime,
+    ...(signal ? { signal } : {}),
+  };
+}
+
+/** Tells remotes apart in our state files; the address itself may hold a password. */
+export const remoteKey = ({ remote }: Pick<LockContext, 'remote'>): string =>
+  createHash('sha256').update(redact(remote.url)).digest('hex').slice(0, 16);

@@ -1,0 +1,43 @@
+import path from 'node:path';
+import * as v from 'valibot';
+import { gitLine } from '../git/run.ts';
+import { readRecord, writeRecord } from '../project/state.ts';
+import { removeDurable } from '../system/disk.ts';
+import { type LockContext, remoteKey } from './context.ts';
+import { commitText, type Held, type LockRecord } from './record.ts';
+
+/**
+ * What is about to be pushed, on the disk before it is sent. A push whose answer was lost may still land later, even
+ * when a read just said it has not: so the identical record is sent again until the remote's answer is known.
+ */
+const schema = v.object({
+  v: v.literal(1),
+  remote: v.string(),
+  commit: v.string(),
+  moves: v.array(v.object({ ref: v.string(), old: v.nullable(v.string()), next: v.string() })),
+  /** Uptime and wall clock before it was sent: the lease counts from there. */
+  sent: v.object({ at: v.number(), uptime: v.number() }),
+});
+
+export type Pending = v.InferOutput<typeof schema>;
+
+const fileOf = ({ root }: Pick<LockContext, 'root'>): string =>
+  path.join(root, '.oxenvcs', 'state', 'lock-pending.json');
+
+export async function readPending(ctx: LockContext): Promise<Pending | null> {
+  const read = await readRecord(ctx, fileOf(ctx), schema);
+  return read.state === 'ok' && read.value.remote === remoteKey(ctx) ? read.value : null;
+}
+
+export async function writePending(ctx: LockContext, pending: Omit<Pending, 'v' | 'remote'>): Promise<void> {
+  await writeRecord(fileOf(ctx), { v: 1, remote: remoteKey(ctx), ...pending });
+}
+
+export const clearPending = async (ctx: LockContext): Promise<void> => await removeDurable(fileOf(ctx));
+
+/** Puts a record into the object store, as the child of `parent`. */
+export async function makeRecord(ctx: LockContext, record: LockRecord, parent: string | null): Promise<Held> {
+  const emptyTree = await gitLine(ctx.root, ['hash-object', '-w', '-t', 'tree', '--stdin'], { input: '' });
+  const input = commitText(record, emptyTree, parent);
+  return { commit: await gitLine(ctx.root, ['hash-object', '-w', '-t', 'commit', '--stdin'], { input }), record };
+}

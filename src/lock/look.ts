@@ -1,0 +1,85 @@
+import { gitFailure, sortFailure } from '../git/failures.ts';
+import { git, gitLine, redact, tryGit } from '../git/run.ts';
+import type { Failure } from '../model/failures.ts';
+import type { LockContext } from './context.ts';
+import { mirrorRef, type Namespace } from './names.ts';
+import { maxRecordBytes, parseRecord, type Seen } from './record.ts';
+
+export type Unreachable = { outcome: 'unreachable' | 'refused'; failure: Failure };
+
+/**
+ * Fetches the lock refs into our mirror (about 560 bytes, however many refs the remote has; `ls-remote` would read them
+ * all) and gives what stands on this branch's.
+ */
+export async function fetchLock(
+  ctx: LockContext,
+  namespace: Namespace,
+): Promise<{ outcome: 'read'; seen: Seen } | Unreachable> {
+  const args = [
+    '-c',
+    'protocol.version=2',
+    'fetch',
+    '--quiet',
+    '--prune',
+    '--no-tags',
+    '--no-write-fetch-head',
+    '--no-recurse-submodules',
+    '--',
+    ctx.remote.url,
+    `+${namespace}*:refs/oxenvcs/mirror/*`,
+  ];
+  // Two fetches at once in one clone meet at the mirror's own refs: try again.
+  for (let attempt = 1; ; attempt++) {
+    const result = await tryGit(ctx.root, args, options(ctx));
+    if (result.exitCode === 0) return { outcome: 'read', seen: await readRef(ctx, mirrorRef(ctx.branch)) };
+    if (/cannot lock ref 'refs\/oxenvcs\/mirror\//.test(result.stderr) && attempt < 5) {
+      await ctx.clock.sleep(50 * attempt, ctx.signal);
+      continue;
+    }
+    return failed(ctx, result, 'fetch');
+  }
+}
+
+/** The commit that the remote's branch is at; null where there is none. Reads the remote's whole list of refs. */
+export async function remoteTip(ctx: LockContext): Promise<{ outcome: 'read'; tip: string | null } | Unreachable> {
+  const ref = `refs/heads/${ctx.branch}`;
+  const result = await tryGit(ctx.root, ['ls-remote', '--quiet', '--', ctx.remote.url, ref], options(ctx));
+  if (result.exitCode !== 0) return failed(ctx, result, 'ls-remote');
+  // The pattern also matches names that only end so.
+  const line = result.stdout
+    .toString('utf8')
+    .split('\n')
+    .find((text) => text.endsWith(`\t${ref}`));
+  return { outcome: 'read', tip: line?.split('\t')[0] ?? null };
+}
+
+/** The record behind a local ref. */
+export async function readRef(ctx: Pick<LockContext, 'root'>, ref: string): Promise<Seen> {
+  const format = '%(objectname) %(objecttype) %(objectsize)';
+  const line = await gitLine(ctx.root, ['for-each-ref', `--format=${format}`, ref]);
+  const [commit, type, size] = line.split(' ');
+  if (commit === undefined || commit === '') return { state: 'none' };
+  if (type !== 'commit') return { state: 'damaged', commit, detail: `it is a ${type}, not a commit` };
+  if (Number(size) > 2 * maxRecordBytes) return { state: 'damaged', commit, detail: 'it is too large' };
+  return await readCommit(ctx, commit);
+}
+
+/** The record in one commit that is here. */
+export async function readCommit(ctx: Pick<LockContext, 'root'>, commit: string): Promise<Seen & { commit: string }> {
+  const text = await git(ctx.root, ['cat-file', 'commit', commit]);
+  const end = text.indexOf('\n\n');
+  const read = parseRecord(end < 0 ? '' : text.slice(end + 2));
+  return { ...read, commit };
+}
+
+function failed(ctx: LockContext, result: Parameters<typeof sortFailure>[0], command: string): Unreachable {
+  const failure = gitFailure(result, [command], redact(ctx.remote.url));
+  const { kind } = sortFailure(result);
+  // A read that broke off has changed nothing: ambiguity is only the writer's trouble.
+  return { outcome: kind === 'transient' || kind === 'ambiguous' ? 'unreachable' : 'refused', failure };
+}
+
+const options = (ctx: LockContext) => ({
+  timeoutMs: ctx.settings.network.timeoutMs,
+  ...(ctx.signal ? { signal: ctx.signal } : {}),
+});

@@ -1,0 +1,100 @@
+import { gitFailure, type Kind, sortFailure } from '../git/failures.ts';
+import { parsePush, type PushedRef, whyRejected } from '../git/porcelain.ts';
+import { redact, tryGit } from '../git/run.ts';
+import { Failure } from '../model/failures.ts';
+import type { LockContext } from './context.ts';
+
+/** One ref to be moved from exactly `old` (null: it must not exist) to `next`. */
+export interface Move {
+  ref: string;
+  old: string | null;
+  next: string;
+}
+
+/** What became of a compare-and-swap push. */
+export type Swapped =
+  /** Each ref is what was asked for: moved now, or by an earlier try whose answer was lost. */
+  | { outcome: 'done'; bytesSent: number }
+  /** Somebody else was first: read back. Over file and ssh this is also said when the push did land. */
+  | { outcome: 'lost'; failure: Failure }
+  /** Nothing was sent. */
+  | { outcome: 'unreachable'; failure: Failure }
+  /** It may have landed, or may land still. */
+  | { outcome: 'unclear'; failure: Failure }
+  | { outcome: 'refused'; kind: Kind; failure: Failure }
+  | { outcome: 'not-atomic' };
+
+/**
+ * Moves all refs or none, in one push. Never a `+` refspec: git then ignores the lease. Judged by git's porcelain lines
+ * first, since a push can exit with 0 and have moved nothing, or with 1 and have moved all.
+ */
+export async function swap(ctx: LockContext, moves: Move[]): Promise<Swapped> {
+  // What moves a branch may carry gigabytes: it is given up only when nothing has happened for a while.
+  const carries = moves.some(({ old, next, ref }) => old !== next && ref.startsWith('refs/heads/'));
+  const { timeoutMs } = ctx.settings.network;
+  const args = [
+    '-c',
+    'push.negotiate=false',
+    '-c',
+    'http.lowSpeedLimit=1',
+    '-c',
+    `http.lowSpeedTime=${Math.ceil((quiet * timeoutMs) / 1000)}`,
+    'push',
+    '--porcelain',
+    '--progress',
+    '--no-verify',
+    '--recurse-submodules=no',
+    '--atomic',
+    ...moves.map(({ ref, old }) => `--force-with-lease=${ref}:${old ?? ''}`),
+    '--',
+    ctx.remote.url,
+    ...moves.map(({ ref, next }) => `${next}:${ref}`),
+  ];
+  const result = await tryGit(ctx.root, args, {
+    ...(carries ? { idleMs: quiet * timeoutMs } : { timeoutMs }),
+    ...(ctx.signal ? { signal: ctx.signal } : {}),
+  });
+  const answers = parsePush(result.stdout.toString('utf8'));
+  const rejected = answers.filter(({ flag }) => flag === '!');
+  if (result.exitCode === 0 && rejected.length === 0 && moves.every((move) => answered(answers, move)))
+    return { outcome: 'done', bytesSent: bytesWritten(result.stderr) };
+
+  const remote = redact(ctx.remote.url);
+  const failure = gitFailure(result, ['push'], remote);
+  if (rejected.length > 0) {
+    const why = rejected.map(whyRejected);
+    // "with others" alone: the server's transaction failed as a whole, because of one of the refs.
+    if (!why.includes('refused')) return { outcome: 'lost', failure };
+    const refused = rejected.find((ref) => whyRejected(ref) === 'refused');
+    const detail = reason(refused, result.stderr);
+    return { outcome: 'refused', kind: 'policy', failure: new Failure('remote-refused', { detail, remote }, failure) };
+  }
+  if (/does not support --atomic push/.test(result.stderr)) return { outcome: 'not-atomic' };
+  const { kind } = sortFailure(result);
+  if (kind === 'transient') return { outcome: 'unreachable', failure };
+  if (kind === 'ambiguous' || kind === 'permanent' || kind === 'lost-race' || result.exitCode === 0)
+    return { outcome: 'unclear', failure };
+  return { outcome: 'refused', kind, failure };
+}
+
+/** A server that checks what it got may say nothing for many times as long as one that answers a question. */
+const quiet = 10;
+
+/** What git says that it wrote: "Writing objects: 100% (3/3), 1.20 MiB | 2.00 MiB/s, done." Rounded by git. */
+function bytesWritten(stderr: string): number {
+  const found = /Writing objects: 100% \(\d+\/\d+\), ([\d.]+) (bytes|KiB|MiB|GiB)/.exec(stderr);
+  const unit = { bytes: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[found?.[2] ?? ''] ?? 0;
+  return Math.round(Number(found?.[1] ?? 0) * unit);
+}
+
+const answered = (answers: PushedRef[], { ref }: Move): boolean => answers.some(({ to }) => to === ref);
+
+/** The server's own words where it sent some: "remote: error: GH006: Protected branch update failed". */
+function reason(refused: PushedRef | undefined, stderr: string): string {
+  const told = stderr
+    .split(/\r?\n|\r/)
+    .map((line) => /^remote: (?:error: |fatal: )?(.*\S)/.exec(line)?.[1])
+    .find((line) => line !== undefined);
+  const summary = refused?.summary ?? '';
+  return told === undefined ? summary : `${told} ${summary}`;
+}
