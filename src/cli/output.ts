@@ -72,6 +72,6 @@ function causes(error: Error): string[] {
     cause !== undefined && found.length < 10;
     cause = cause instanceof Error ? cause.cause : undefined
   )
-    found.push(cause instanceof Error ? cause.message : String(cause));
+    found.push(cause instanceof Error ? cause.message : JSON.stringify(cause));
   return found;
 }

@@ -2,8 +2,9 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { git, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
-import type { Captured, FileStat, Save, Settled } from '../model/save.ts';
+import type { Captured, Save, Settled } from '../model/save.ts';
 import { ifMissing } from '../system/disk.ts';
+import { sameStat } from './capture.ts';
 
 /**
  * Puts a save into an index file (`index`, absolute) of our own: what the user staged by hand is neither swept in nor
@@ -68,8 +69,6 @@ async function moved(root: string, settled: Settled[]): Promise<string[]> {
   }
   return found;
 }
-
-const sameStat = (a: FileStat, b: FileStat): boolean => a.size === b.size && a.mtimeNs === b.mtimeNs && a.ino === b.ino;
 
 async function refresh(root: string, env: Record<string, string>, paths: string[]): Promise<void> {
   const args = ['add', '--refresh', '--pathspec-from-file=-', '--pathspec-file-nul'];

@@ -84,18 +84,7 @@ const ardour: DawProfile = {
   title: 'Ardour',
   sessions: ['.ardour'],
   folders: ['interchange'],
-  generated: [
-    '*.bak',
-    '*.tmp',
-    '*.history',
-    '*.pending',
-    'instant.xml',
-    'peaks/',
-    'analysis/',
-    'export/',
-    'dead/',
-    'dead_sounds/',
-  ],
+  generated: ['*.bak', '*.tmp', '*.history', '*.pending', 'instant.xml', 'peaks/', 'analysis/', 'export/', 'dead*/'],
 };
 
 const audacity: DawProfile = {

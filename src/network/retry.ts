@@ -17,6 +17,8 @@ export interface RetryPorts {
   signal?: AbortSignal;
   /** 0 ≤ x < 1 */
   random?: () => number;
+  /** Instead of what the failure itself says about being tried again. */
+  retryIf?: (failure: Failure) => boolean;
 }
 
 /** Told before each wait: which attempt failed (from 1), how long the wait is (ms), and why. */
@@ -65,7 +67,7 @@ export class RetryPolicy {
     onRetry: OnRetry,
     ports: RetryPorts = {},
   ): Promise<T> {
-    const { clock = systemClock, signal, random = Math.random } = ports;
+    const { clock = systemClock, signal, random = Math.random, retryIf = (failure) => failure.retryable } = ports;
     const start = clock.monotonic();
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
@@ -75,7 +77,7 @@ export class RetryPolicy {
         const failure = asFailure(error);
         const delayMs = this.delay(attempt, random);
         const tooLate = clock.monotonic() - start + delayMs > this.options.deadlineMs;
-        if (!failure.retryable || attempt > this.options.maxRetries || tooLate) throw failure;
+        if (!retryIf(failure) || attempt > this.options.maxRetries || tooLate) throw failure;
         onRetry(attempt, delayMs, failure);
         await clock.sleep(delayMs, signal);
       }

@@ -1,0 +1,87 @@
+import { capture } from './commit/capture.ts';
+import { changes } from './commit/changes.ts';
+import { commitSave } from './commit/commit.ts';
+import { bringIndexUp } from './commit/user-index.ts';
+import type { DawProfile } from './daw/profile.ts';
+import { gitLine } from './git/run.ts';
+import { Failure } from './model/failures.ts';
+import type { Committed, Save } from './model/save.ts';
+import { alone } from './project/guard.ts';
+import type { Project } from './project/project.ts';
+import { noteWatcher } from './project/watcher.ts';
+import { type PublisherEvent, startPublisher } from './publisher.ts';
+import { enqueue } from './queue/entries.ts';
+import { type Clock, isoTime } from './system/clock.ts';
+import { type WatchEvent, watchProject } from './watch/watch.ts';
+
+export type PipelineEvent =
+  | WatchEvent
+  | PublisherEvent
+  | { event: 'watching'; project: string; daw: string }
+  | { event: 'version'; commit: string; message: string }
+  | { event: 'stopped' };
+
+export interface PipelinePorts {
+  clock: Clock;
+  /** Aborted: what has settled becomes a version, then it ends; nothing is left half done. */
+  signal: AbortSignal;
+  tell: (event: PipelineEvent) => void;
+}
+
+/**
+ * A save's way, on one page:
+ *
+ *   settle   watch/        the DAW has finished writing; the session's bytes are captured
+ *   lock     lock/         wanted at the first sign of a change, taken when it is free
+ *   commit   commit/       one version, made in an index of our own, on the disk when it is told
+ *   queue    queue/        one entry, in the order of history
+ *   push     publisher.ts  when lock and network allow: one atomic push, then the entry's end
+ *
+ * Up to the queue it goes at once, whatever the lock and the network say. Throws `already-watched`, `folder-vanished`.
+ */
+export async function watchAndPublish(project: Project, profile: DawProfile, { clock, signal, tell }: PipelinePorts): Promise<void> {
+  const { root, config } = project;
+  const guarded = await alone(project, 'watch', 0, async (lost) => {
+    const publisher = startPublisher(project, clock, tell);
+    tell({ event: 'watching', project: root, daw: profile.title });
+    await bringIndexUp(project);
+    try {
+      await watchProject({
+        root,
+        settings: config.watch,
+        profile,
+        clock,
+        signal: AbortSignal.any([signal, lost]),
+        changes: async () => await changes(root),
+        capture: async (path, stat) => await capture(root, path, stat),
+        commit: async (save) => {
+          const committed = await makeVersion(project, save, clock, tell);
+          if (committed.outcome === 'committed') publisher.wake();
+          return committed;
+        },
+        tell: (event) => {
+          if (event.event === 'changed') publisher.wantLock();
+          if (event.event === 'state') noteWatcher(project, event);
+          tell(event);
+        },
+      });
+    } finally {
+      await publisher.stop();
+      tell({ event: 'stopped' });
+    }
+  });
+  if (guarded.outcome === 'taken') throw new Failure('already-watched', { dir: root, pid: guarded.pid ?? '?' });
+}
+
+/** Commit and queue entry: when this says `committed`, both are on the disk. */
+async function makeVersion(project: Project, save: Save, clock: Clock, tell: PipelinePorts['tell']): Promise<Committed> {
+  const committed = await commitSave(project, save);
+  if (committed.outcome !== 'committed') return committed;
+  const { root, config } = project;
+  // Versions of another branch stay here: only the team's branch is published by itself.
+  const branch = await gitLine(root, ['symbolic-ref', '--short', 'HEAD']);
+  if (branch === config.branch) await enqueue(project, committed.commit, branch, isoTime(clock.now()));
+  const message = await gitLine(root, ['log', '-1', '--format=%s', committed.commit]);
+  tell({ event: 'version', commit: committed.commit, message });
+  return committed;
+}
