@@ -134,7 +134,7 @@ const rows = {
   },
   'home-folder': {
     code: 'USAGE',
-    say: '{dir} is your home folder: everything in it would become part of the project.',
+    say: '{dir} {relation} your home folder: everything in it would become part of the project.',
     hint: 'Name the folder of one song.',
   },
   'root-folder': {
@@ -151,6 +151,26 @@ const rows = {
     code: 'USAGE',
     say: '{dir} is a bare Git repository, not a folder with a session.',
     hint: 'Use it as a remote: `oxenvcs init SONG --remote {dir}`.',
+  },
+  'git-folder-gone': {
+    code: 'USAGE',
+    say: 'The file .git of {dir} points to {target}, which is not on this computer.',
+    hint: 'Plug in the disk that holds it. If another computer wrote that file through a synced folder, delete it and run `oxenvcs init` again.',
+  },
+  'foreign-owner': {
+    code: 'USAGE',
+    say: '{dir} belongs to another user of this computer, and Git does not trust it.',
+    hint: 'If it is yours, run `git config --global --add safe.directory "{dir}"` and try again.',
+  },
+  'remote-has-history': {
+    code: 'CONFLICT',
+    say: '{remote} already holds versions of {branch}, and {file} in this folder differs from them.',
+    hint: 'Get the versions with `oxenvcs clone {remote}` into another folder, then copy into it what is new here.',
+  },
+  'git-work-under-way': {
+    code: 'BUSY',
+    say: '{dir} cannot be set up now: {reason}.',
+    hint: 'Finish or abort that in Git first, then run `oxenvcs init` again.',
   },
   'folder-read-only': {
     code: 'USAGE',
