@@ -7,7 +7,7 @@ import { type Project, statePath } from './project.ts';
 import { readRecord, writeRecord } from './state.ts';
 
 /**
- * One process at a time for one job of a project (watching, publishing), on this machine. proper-lockfile takes a lock
+ * One process at a time for one job of a project (watching, publishing, setting up), on this machine. proper-lockfile takes a lock
  * for stale when it was not touched for a while; after a SIGKILL nobody should have to wait for that, so the holder's
  * process number stands beside the lock, and the lock of a dead process is taken at once.
  */
@@ -21,26 +21,28 @@ export type Guarded<T> = { outcome: 'done'; value: T } | { outcome: 'taken'; pid
  * if the right is lost while working (a machine that slept past the stale time).
  */
 export async function alone<T>(
-  project: Project,
-  job: 'watch' | 'publish',
+  project: Pick<Project, 'root'>,
+  job: 'watch' | 'publish' | 'setup',
   patienceMs: number,
   work: (lost: AbortSignal) => Promise<T>,
 ): Promise<Guarded<T>> {
   const holderFile = statePath(project, `${job}-holder.json`);
   const lockPath = statePath(project, `${job}.lock`);
-  await fs.mkdir(path.dirname(lockPath), { recursive: true });
   const lost = new AbortController();
-  const take = async () =>
-    await lockfile.lock(path.dirname(lockPath), {
+  const take = async () => {
+    await fs.mkdir(path.dirname(lockPath), { recursive: true });
+    return await lockfile.lock(path.dirname(lockPath), {
       lockfilePath: lockPath,
       // Touched every `update` ms; three missed touches make it stale. The same values everywhere.
       stale: 6000,
       update: 2000,
       onCompromised: (error) => lost.abort(error),
     });
+  };
   for (const end = performance.now() + patienceMs; ; ) {
     const release = await take().catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ELOCKED') return null;
+      // Whoever had it before may just have tidied the folder away.
+      if (error.code === 'ELOCKED' || error.code === 'ENOENT') return null;
       throw error;
     });
     if (release !== null) {
@@ -70,7 +72,7 @@ export async function whoHas(project: Project, job: 'watch' | 'publish'): Promis
   return pid !== null && isAlive(pid) ? pid : null;
 }
 
-async function holder(project: Project, file: string): Promise<number | null> {
+async function holder(project: Pick<Project, 'root'>, file: string): Promise<number | null> {
   const read = await readRecord(project, file, Holder);
   return read.state === 'ok' ? read.value.pid : null;
 }

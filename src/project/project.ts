@@ -55,7 +55,8 @@ export async function remoteUrl(project: Project): Promise<string | null> {
 }
 
 /** This machine's own files of the project. */
-export const statePath = (project: Project, name: string): string => path.join(project.root, '.oxenvcs', 'state', name);
+export const statePath = (project: Pick<Project, 'root'>, name: string): string =>
+  path.join(project.root, '.oxenvcs', 'state', name);
 
 /** The commit at the tip of the published branch here, or null before the first. */
 export async function branchTip(project: Project): Promise<string | null> {

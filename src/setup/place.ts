@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { profiles } from '../daw/profiles.ts';
 import { gitFailure } from '../git/failures.ts';
 import { gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { exists, ifMissing } from '../system/disk.ts';
-import { isPackage } from './profiles.ts';
 
 /** A folder that may become a project: absolute, links resolved, writable. */
 export interface Place {
@@ -55,6 +55,9 @@ export function aroundPackage(file: string): string | null {
   if (at < 0) return null;
   return segments.slice(0, at).join(path.sep) || path.sep;
 }
+
+const packageEndings = profiles.flatMap(({ packages }) => packages ?? []);
+const isPackage = (name: string): boolean => packageEndings.some((ending) => name.toLowerCase().endsWith(ending));
 
 /** The root of the work tree that `dir` lies in, or null outside of any. */
 async function workTreeAround(dir: string): Promise<string | null> {

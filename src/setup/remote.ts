@@ -5,6 +5,7 @@ import { git, redact, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { type Project, remoteUrl } from '../project/project.ts';
 import { ifMissing } from '../system/disk.ts';
+import { localSetting } from './settings.ts';
 import { isVault } from './vault.ts';
 
 /** Does the project publish to a team's remote, or only to a vault on this computer? */
@@ -73,10 +74,14 @@ export function isLocalPath(url: string, platform = process.platform): boolean {
   return !/^[^/]*:/.test(url);
 }
 
+/** The address of a remote as it is written down in this repository, or null where there is none. */
+export async function currentAddress(root: string, name: string): Promise<string | null> {
+  return (await localSetting(root, `remote.${name}.pushurl`)) ?? (await localSetting(root, `remote.${name}.url`));
+}
+
 /** Sets the remote's address. What is remembered of the former remote goes: it says nothing about the new one. */
 export async function setRemote(root: string, name: string, url: string): Promise<void> {
-  const known = await tryGit(root, ['remote', 'get-url', name]);
-  if (known.exitCode !== 0) {
+  if ((await currentAddress(root, name)) === null) {
     await git(root, ['remote', 'add', '--', name, url]);
     return;
   }

@@ -58,5 +58,5 @@ export function fileName(text: string): string {
     .normalize('NFC')
     .replace(/[^\p{L}\p{M}\p{N}._]+/gu, '-')
     .replace(/^[-.]+|[-.]+$/g, '');
-  return [...kept].slice(0, 40).join('') || 'project';
+  return /^.{1,40}/su.exec(kept)?.[0] ?? 'project';
 }

@@ -1,0 +1,65 @@
+import { redact, tryGit } from '../git/run.ts';
+import { currentAddress, remoteNames, setRemote, type Sight } from './remote.ts';
+import type { Standing } from './standing.ts';
+import { isVault, makeVault } from './vault.ts';
+
+export interface Connected {
+  url: string;
+  /** What was done, and what the user should know, for people. */
+  created: string[];
+  warnings: string[];
+}
+
+/** Gives the project its remote: the address given, else the one it has, else a vault made for it. */
+export async function connect(here: Standing, branch: string, given: string | null): Promise<Connected> {
+  const { root, config } = here;
+  const name = config.remote;
+  const current = await currentAddress(root, name);
+  if (given !== null) return await move(root, name, current, given);
+  if (current !== null) return { url: current, created: [], warnings: [] };
+
+  const others = await remoteNames(root);
+  const [other] = others;
+  const address = other === undefined || others.length > 1 ? null : await currentAddress(root, other);
+  if (address !== null) {
+    // Under the name that the settings have for everybody: what it is called here is this clone's own affair.
+    await setRemote(root, name, address);
+    return { url: address, created: [`Remote ${name}: ${redact(address)}, as ${other}`], warnings: [] };
+  }
+  const vault = await makeVault(root, branch);
+  await setRemote(root, name, vault);
+  const created = [`Vault, until there is a remote: ${vault}. Versions are only on this computer`];
+  if (others.length < 2) return { url: vault, created, warnings: [] };
+  const warning = `There are several remotes (${others.join(', ')}) and none is called ${name}: choose with \`oxenvcs init --remote URL\`.`;
+  return { url: vault, created, warnings: [warning] };
+}
+
+async function move(root: string, name: string, current: string | null, given: string): Promise<Connected> {
+  if (current === given) return { url: given, created: [], warnings: [] };
+  await setRemote(root, name, given);
+  const instead =
+    current === null
+      ? ''
+      : (await isVault(current))
+        ? `, instead of the vault ${current}, which stays where it is`
+        : `, instead of ${redact(current)}`;
+  return { url: given, created: [`Remote ${name}: ${redact(given)}${instead}`], warnings: [] };
+}
+
+/** What the user should know of a remote that was looked at. */
+export async function remoteWarnings(
+  root: string,
+  url: string,
+  sight: Sight | null,
+  tip: string | null,
+  branch: string,
+): Promise<string[]> {
+  if (sight === null) return [];
+  if (sight.state === 'unreachable')
+    return [`${redact(url)} cannot be reached now (${sight.reason}); versions wait here until it can.`];
+  if (sight.state === 'refused') return [`${sight.failure.message} ${sight.failure.hint}`];
+  if (tip === null || (await tryGit(root, ['cat-file', '-e', `${tip}^{commit}`])).exitCode === 0) return [];
+  return [
+    `${redact(url)} has versions of ${branch} that this folder does not have: bring them in with \`oxenvcs pull\`.`,
+  ];
+}
