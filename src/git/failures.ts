@@ -1,154 +1,140 @@
 import { Failure, type FailureName } from '../model/failures.ts';
 import type { Result } from '../system/process.ts';
+import { type Kind, messages, serverMessages } from './messages.ts';
+import { parsePush, type PushedRef, reasonOf, whyRejected } from './porcelain.ts';
+import { redact } from './redact.ts';
 
 /**
- * What git's way of ending means. Structure first (signal, exit code), anchored text last; git is run in C, so the text
- * is English everywhere. Text counts only in lines that git, ssh or the server's side wrote as a message ("fatal: …",
- * "error: …", "ssh: …", "remote: …"), so that a file or a song called "Connection refused" is never misread.
+ * What git's way of ending means. Structure first (signal, exit code, the lines of `push --porcelain`), anchored text
+ * last; git is run in C, so its text is English everywhere. Only whole messages of git and ssh count, never a part of
+ * one that a person chose: a song called "Connection refused" or a server's hook that prints "fatal: …" (which comes as
+ * "remote: fatal: …") decides nothing. Each row is provoked by real git in test/git/.
  */
 
-export type Kind =
-  | 'transient' // nothing was sent; try again later
-  | 'ambiguous' // it may have arrived
-  | 'lost-race' // somebody else was first
-  | 'policy' // the remote does not allow it
-  | 'auth'
-  | 'configuration'
-  | 'local' // this computer: disk, rights
-  | 'permanent';
-
-interface TextRow {
-  kind: Kind;
-  row: FailureName;
-  /** Matched against single lines of stderr. */
-  line: RegExp;
-}
-
-const lines: TextRow[] = [
-  // Credentials
-  { kind: 'auth', row: 'auth', line: /^fatal: Authentication failed for / },
-  { kind: 'auth', row: 'auth', line: /^fatal: could not read (Username|Password) for / },
-  { kind: 'auth', row: 'auth', line: /^[^ ]+@[^ ]+: Permission denied \(/ },
-  { kind: 'auth', row: 'auth', line: /^(fatal|error): .*The requested URL returned error: (401|403|407)\b/ },
-  { kind: 'auth', row: 'auth', line: /^Host key verification failed\./ },
-  { kind: 'auth', row: 'auth', line: /^error: RPC failed; HTTP (401|403|407)\b/ },
-  // The remote cannot be reached; nothing was sent
-  { kind: 'transient', row: 'offline', line: /^fatal: unable to access '.*': .*Could not resolve (host|proxy)/ },
-  { kind: 'transient', row: 'offline', line: /^fatal: unable to access '.*': Failed to connect to / },
-  {
-    kind: 'transient',
-    row: 'offline',
-    line: /^fatal: unable to access '.*': .*([Tt]imed out|[Tt]imeout|Operation too slow)/,
-  },
-  {
-    kind: 'transient',
-    row: 'offline',
-    line: /^fatal: unable to access '.*': (Recv failure|Send failure|Empty reply|Couldn't connect|transfer closed|.*Connection reset)/,
-  },
-  {
-    kind: 'transient',
-    row: 'offline',
-    line: /^fatal: unable to access '.*': The requested URL returned error: (408|429|5\d\d)\b/,
-  },
-  { kind: 'transient', row: 'offline', line: /^ssh: (Could not resolve hostname|connect to host) / },
-  {
-    kind: 'transient',
-    row: 'offline',
-    line: /^(kex_exchange_identification|Connection (closed|reset|timed out)|Timeout, server ).*/,
-  },
-  { kind: 'transient', row: 'offline', line: /^fatal: unable to (connect to|look up) / },
-  // The address is wrong
-  { kind: 'configuration', row: 'remote-not-found', line: /^fatal: repository '.*' not found/ },
-  {
-    kind: 'configuration',
-    row: 'remote-not-found',
-    line: /^(fatal|ERROR|remote): .*(does not appear to be a git repository|[Rr]epository not found)/,
-  },
-  {
-    kind: 'configuration',
-    row: 'remote-not-found',
-    line: /^fatal: '.*' is not a git command|^fatal: .* not valid: is this a git repository\?/,
-  },
-  {
-    kind: 'configuration',
-    row: 'remote-misconfigured',
-    line: /^fatal: (unable to find remote helper|remote helper|transport '.*' not allowed|protocol '.*' is not supported|detected dubious ownership|unsafe repository)/,
-  },
-  {
-    kind: 'configuration',
-    row: 'remote-misconfigured',
-    line: /^fatal: unable to access '.*': (SSL|server certificate|.*certificate|Unsupported protocol|URL rejected|error setting certificate)/,
-  },
-  {
-    kind: 'configuration',
-    row: 'remote-misconfigured',
-    line: /^fatal: the receiving end does not support --atomic push/,
-  },
-  // This computer
-  { kind: 'local', row: 'disk-full', line: /^(fatal|error): .*(No space left on device|Disk quota exceeded)/ },
-  {
-    kind: 'local',
-    row: 'no-rights',
-    line: /^(fatal|error): .*(Permission denied|insufficient permission|Read-only file system)/,
-  },
-  { kind: 'local', row: 'busy', line: /^fatal: Unable to create '.*\.lock': File exists/ },
-  { kind: 'local', row: 'busy', line: /^error: cannot lock ref '.*': Unable to create '.*\.lock': File exists/ },
-  {
-    kind: 'local',
-    row: 'repository-damaged',
-    line: /^(fatal|error): (loose object .* is corrupt|bad object|object file .* is empty|packfile .* is corrupt|unable to read tree)/,
-  },
-  // The server said no
-  {
-    kind: 'policy',
-    row: 'remote-refused',
-    line: /^fatal: unable to access '.*': The requested URL returned error: 4\d\d\b/,
-  },
-  { kind: 'policy', row: 'remote-refused', line: /^error: RPC failed; HTTP 4\d\d\b/ },
-  // It broke off in the middle: it may have arrived
-  { kind: 'ambiguous', row: 'remote-unclear', line: /^error: RPC failed; / },
-  {
-    kind: 'ambiguous',
-    row: 'remote-unclear',
-    line: /^fatal: .*(unexpected disconnect|hung up unexpectedly|early EOF|unexpectedly closed)/,
-  },
-];
+export type { Kind } from './messages.ts';
 
 export interface Sorted {
   kind: Kind;
   row: FailureName;
-  /** The line that told, without git's "fatal: ". */
+  /** The message that told, without git's "fatal: " and the address. */
   detail: string;
+  /** The ref that a push was refused for. */
+  ref?: string;
 }
 
-/** Sorts a result that is not a success. */
-export function sortFailure(result: Pick<Result, 'exitCode' | 'signal' | 'stderr' | 'killed'>): Sorted {
-  if (result.killed === 'timeout') return { kind: 'ambiguous', row: 'remote-unclear', detail: 'no answer in time' };
-  if (result.killed === 'abort') return { kind: 'ambiguous', row: 'remote-unclear', detail: 'it was interrupted' };
-  if (result.signal !== null)
-    return { kind: 'ambiguous', row: 'remote-unclear', detail: `git was ended by ${result.signal}` };
-  const said = result.stderr.split(/\r?\n|\r/).filter((line) => line.trim() !== '');
-  for (const { kind, row, line } of lines) {
-    const told = said.find((text) => line.test(text));
-    if (told !== undefined) return { kind, row, detail: sentence(told) };
+type Ended = Pick<Result, 'exitCode' | 'signal' | 'stderr' | 'killed'>;
+
+/** Sorts a result that is not a success. For pushes there is `sortPush`. */
+export function sortFailure(result: Ended): Sorted {
+  return (
+    sortKnown(result) ?? {
+      kind: 'permanent',
+      row: 'git-failed',
+      detail: lastWords(result) || `exit ${result.exitCode}`,
+    }
+  );
+}
+
+/** Sorts a `push --porcelain` that is not a success: by its ref lines where it has some. What nothing is known of may have arrived. */
+export function sortPush(result: Ended & Pick<Result, 'stdout'>): Sorted {
+  const rejected = parsePush(result.stdout.toString('utf8')).filter(({ flag }) => flag === '!');
+  if (result.exitCode !== null && rejected.length > 0) {
+    const sorted = rejected.map((ref) => sortRejected(ref, result));
+    // One ref that is refused fails the others of an atomic push: what needs a person comes first.
+    for (const kind of ['policy', 'local', 'transient', 'lost-race'] as const) {
+      const first = sorted.find((one) => one.kind === kind);
+      if (first) return first;
+    }
+    return sorted[0] ?? unclear('no answer');
   }
-  const last = said.findLast((text) => /^(fatal|error): /.test(text)) ?? said.at(-1) ?? `exit code ${result.exitCode}`;
-  return { kind: 'permanent', row: 'git-failed', detail: sentence(last) };
+  return sortKnown(result) ?? unclear(lastWords(result) || 'it ended without a word');
 }
 
-/** The failure to throw for a git call that was expected to work. */
+/** The failure to throw for a git call that was expected to work. `dir`: where it ran. */
 export function gitFailure(
-  result: Pick<Result, 'exitCode' | 'signal' | 'stderr' | 'killed'>,
+  result: Ended & Partial<Pick<Result, 'stdout'>>,
   args: readonly string[],
   remote = 'the remote',
+  dir = 'the project folder',
 ): Failure {
-  const { row, detail } = sortFailure(result);
-  const cause = new Error(
-    `git ${args.join(' ')} ended with ${result.exitCode ?? result.signal}: ${result.stderr.trim()}`,
-  );
-  return new Failure(row, { detail, remote, file: detail, dir: 'the project' }, cause);
+  const { stdout } = result;
+  const sorted = stdout && args.includes('push') ? sortPush({ ...result, stdout }) : sortFailure(result);
+  // A git that was ended while it talked to nobody has left nothing in the open.
+  const row = sorted.row === 'remote-unclear' && !args.some((arg) => talking.has(arg)) ? 'git-failed' : sorted.row;
+  const branch = (sorted.ref ?? 'the branch').replace(/^refs\/heads\//, '');
+  const said = redact(`git ${args.join(' ')} ended with ${result.exitCode ?? result.signal}: ${result.stderr.trim()}`);
+  return new Failure(row, { detail: sorted.detail, remote, branch, file: sorted.detail, dir }, new Error(said));
+}
+
+const talking = new Set(['push', 'fetch', 'pull', 'clone', 'ls-remote', 'archive']);
+
+const unclear = (detail: string): Sorted => ({ kind: 'ambiguous', row: 'remote-unclear', detail });
+
+function sortKnown(result: Ended): Sorted | null {
+  const { killed, signal, exitCode } = result;
+  if (killed === 'timeout') return unclear('no answer in time');
+  if (killed === 'abort') return unclear('it was interrupted');
+  if (signal !== null) return unclear(`git was ended by ${signal}`);
+  const said = linesOf(result.stderr);
+  // A transport helper that was killed: git then ends without a word.
+  if (said.length === 0 && (exitCode ?? 0) >= 128) return unclear('it ended without a word');
+  const answered = said.map((line) => httpStatus.exec(line)).find((match) => match !== null);
+  if (answered) return sortStatus(Number(answered[2]), answered[1] === 'RPC failed', sentence(answered[0]));
+  for (const [kind, row, pattern] of messages) {
+    const index = said.findIndex((line) => pattern.test(line));
+    const told = said[index] ?? '';
+    // Ssh gave the reason before git noticed.
+    const reason = told.startsWith('fatal: Could not read from remote') ? (said[index - 1] ?? told) : told;
+    if (index >= 0) return { kind, row, detail: sentence(reason) };
+  }
+  return null;
+}
+
+/** An answer to git's first question, when nothing was sent yet, or to what it sent. */
+const httpStatus =
+  /^(?:fatal|error): (unable to access|RPC failed)(?: '\S*': The requested URL returned error:|; HTTP) (\d{3})\b/;
+
+function sortStatus(status: number, wasSent: boolean, detail: string): Sorted {
+  if ([401, 403, 407].includes(status)) return { kind: 'auth', row: 'auth', detail };
+  if ([408, 425, 429].includes(status)) return { kind: 'transient', row: 'offline', detail };
+  if (status === 413) return { kind: 'policy', row: 'too-large', detail };
+  if (status >= 500) return wasSent ? unclear(detail) : { kind: 'transient', row: 'offline', detail };
+  if (status >= 400) return { kind: 'policy', row: 'remote-refused', detail };
+  return { kind: 'configuration', row: 'remote-misconfigured', detail };
+}
+
+/** What the server says of one ref: its reasons are fixed words of git, the rest stands in its messages. */
+function sortRejected(ref: PushedRef, result: Ended): Sorted {
+  const reason = reasonOf(ref);
+  const server = linesOf(result.stderr).flatMap((line) => /^remote: (.*\S)/.exec(line)?.[1] ?? []);
+  const told =
+    server.find((line) => /^(error|fatal): /.test(line)) ?? server.find((line) => !/: +\d+% /.test(line)) ?? '';
+  const detail = [sentence(told), `(${reason})`].filter((part) => part !== '').join(' ');
+  const why = whyRejected(ref);
+  if (/^(atomic transaction failed|failed to update ref|unpacker error)$/.test(reason)) {
+    const known = serverMessages.find(([, , pattern]) => server.some((line) => pattern.test(line)));
+    if (known) return { kind: known[0], row: known[1], detail, ref: ref.to };
+    // What could not be read here could not be sent.
+    const here = reason === 'unpacker error' ? sortKnown(result) : null;
+    if (here?.kind === 'local') return here;
+    if (server.length === 0 && reason !== 'unpacker error') return { ...unclear(detail), ref: ref.to };
+    return { kind: 'policy', row: 'remote-refused', detail, ref: ref.to };
+  }
+  if (why === 'lost') return { kind: 'lost-race', row: 'remote-moved', detail, ref: ref.to };
+  if (why === 'refused') return { kind: 'policy', row: 'remote-refused', detail, ref: ref.to };
+  return { ...unclear(detail), ref: ref.to };
+}
+
+const linesOf = (text: string): string[] => text.split(/\r?\n|\r/).filter((line) => line.trim() !== '');
+
+function lastWords({ stderr }: Ended): string {
+  const said = linesOf(stderr);
+  return sentence(said.findLast((text) => /^(fatal|error): /.test(text)) ?? said.at(-1) ?? '');
 }
 
 function sentence(line: string): string {
-  return line.replace(/^(fatal|error|remote|ERROR): /, '').replace(/[.\s]+$/, '');
+  return line
+    .replace(/^(fatal|error|remote|ERROR|ssh): /, '')
+    .replace(/^unable to access '\S*': /, '')
+    .replace(/[.\s]+$/, '');
 }

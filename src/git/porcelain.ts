@@ -2,6 +2,7 @@
 export interface PushedRef {
   /** ` ` fast-forward · `+` forced · `-` deleted · `*` new · `=` was so already · `!` rejected. */
   flag: ' ' | '+' | '-' | '*' | '=' | '!';
+  /** As it was asked for: a ref, an object id, `HEAD`; empty for a deletion. */
   from: string;
   to: string;
   /** Git's summary, for a rejection with its reason: `[remote rejected] (hook declined)`. */
@@ -24,16 +25,26 @@ export function parsePush(stdout: string): PushedRef[] {
   return refs;
 }
 
-/** Why a ref was rejected. `lost`: somebody else moved it; `refused`: the remote does not allow it; `with-others`: only because another ref of the atomic push failed. */
-export function whyRejected({ summary }: PushedRef): 'lost' | 'refused' | 'with-others' {
-  const reason = /\((.*)\)\s*$/.exec(summary)?.[1] ?? '';
-  if (/^(stale info|fetch first|needs force|incorrect old value provided)$/.test(reason)) return 'lost';
+/** The reason of a rejection, without its brackets: `hook declined`. Empty where there is none. */
+export function reasonOf({ summary }: Pick<PushedRef, 'summary'>): string {
+  return /^\[[^\]]*\] \((.*)\)\s*$/.exec(summary)?.[1] ?? '';
+}
+
+/**
+ * Why a ref was rejected. `lost`: somebody else moved it; `refused`: the remote does not allow it; `with-others`: only
+ * because another ref of the atomic push failed; `unclear`: the server did not say what became of it.
+ */
+export function whyRejected(ref: PushedRef): 'lost' | 'refused' | 'with-others' | 'unclear' {
+  const reason = reasonOf(ref);
+  // The client's own refusals: the remote is not where it was thought to be.
+  if (ref.summary.startsWith('[rejected]') && !/^atomic push failed$/.test(reason)) return 'lost';
   if (
-    /^(failed to update ref|cannot lock ref\b.*|.*reference already exists|.*is at [0-9a-f]+ but expected [0-9a-f]+)$/.test(
+    /^(failed to update ref|cannot lock ref\b.*|.*reference already exists|.*is at [0-9a-f]+ but expected [0-9a-f]+|incorrect old value provided)$/.test(
       reason,
     )
   )
     return 'lost';
-  if (/^atomic (push failed|transaction failed)$/.test(reason)) return 'with-others';
+  if (/^atomic (push failed|push failure|transaction failed)$/.test(reason)) return 'with-others';
+  if (ref.summary.startsWith('[remote failure]') || reason === 'transaction failed to start') return 'unclear';
   return 'refused';
 }

@@ -2,6 +2,9 @@ import { Failure } from '../model/failures.ts';
 import { exists } from '../system/disk.ts';
 import { type Call, type Result, run } from '../system/process.ts';
 import { gitFailure } from './failures.ts';
+import { redact } from './redact.ts';
+
+export { redact } from './redact.ts';
 
 /** The only place that starts git (with simple.ts, which asks simple-git to). */
 
@@ -13,7 +16,8 @@ export interface GitOptions {
   timeoutMs?: number;
   /** Killed when standard error has said nothing for so many ms. */
   idleMs?: number;
-  onStderr?: (text: string) => void;
+  /** Sees standard error by the line, also those of a progress that overwrite each other; without credentials. */
+  onStderr?: (line: string) => void;
 }
 
 export type GitResult = Result;
@@ -62,6 +66,8 @@ const localVariables = [
 export function gitEnvironment(over: Record<string, string> = {}): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env };
   for (const name of localVariables) delete env[name];
+  // A window that asks for a password would wait for somebody who is making music.
+  delete env['SSH_ASKPASS'];
   return {
     ...env,
     // The failure table reads English.
@@ -69,6 +75,8 @@ export function gitEnvironment(over: Record<string, string> = {}): NodeJS.Proces
     LANGUAGE: 'C',
     // Nobody is there to answer a prompt.
     GIT_TERMINAL_PROMPT: '0',
+    SSH_ASKPASS_REQUIRE: 'never',
+    GCM_INTERACTIVE: 'never',
     GIT_EDITOR: ':',
     // `git status` of ours must not take the index lock from under the user's own git.
     GIT_OPTIONAL_LOCKS: '0',
@@ -80,10 +88,12 @@ export function gitEnvironment(over: Record<string, string> = {}): NodeJS.Proces
 
 /** Runs git. Any way of ending is a result; only an absent git throws (`no-git`). Credentials are cut from stderr. */
 export async function tryGit(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
-  const { env, ...rest } = options;
-  const call: Call = { ...rest, cwd, env: gitEnvironment(env) };
+  const { env, onStderr, ...rest } = options;
+  const told = onStderr && byLine((line) => onStderr(redact(line)));
+  const call: Call = { ...rest, cwd, env: gitEnvironment(env), ...(told ? { onStderr: told.take } : {}) };
   try {
     const result = await run('git', [...settings, ...args], call);
+    told?.end();
     return { ...result, stderr: redact(result.stderr) };
   } catch (cause) {
     throw await whyNotStarted(cwd, cause);
@@ -93,7 +103,7 @@ export async function tryGit(cwd: string, args: readonly string[], options: GitO
 /** Runs git and gives its standard output. Throws the failure that its way of ending means. */
 export async function git(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<string> {
   const result = await tryGit(cwd, args, options);
-  if (result.exitCode !== 0) throw gitFailure(result, args);
+  if (result.exitCode !== 0) throw gitFailure(result, args, undefined, cwd);
   return result.stdout.toString('utf8');
 }
 
@@ -107,12 +117,18 @@ export async function gitAsks(cwd: string, args: readonly string[], options: Git
   const result = await tryGit(cwd, args, options);
   if (result.exitCode === 0) return true;
   if (result.exitCode === 1) return false;
-  throw gitFailure(result, args);
+  throw gitFailure(result, args, undefined, cwd);
 }
 
-/** Cuts user and password out of every URL in a text. */
-export function redact(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/'"]*@/gi, '$1');
+/** Cuts what comes in pieces into lines: a credential may lie across two pieces. */
+function byLine(onLine: (line: string) => void): { take: (text: string) => void; end: () => void } {
+  let rest = '';
+  const take = (text: string) => {
+    const lines = (rest + text).split(/[\r\n]+/);
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line !== '') onLine(line);
+  };
+  return { take, end: () => take('\n') };
 }
 
 async function whyNotStarted(cwd: string, cause: unknown): Promise<Failure> {
@@ -120,5 +136,7 @@ async function whyNotStarted(cwd: string, cause: unknown): Promise<Failure> {
   // ENOENT is said of a missing program and of a missing folder alike.
   if (code === 'ENOENT' && !(await exists(cwd))) return new Failure('folder-vanished', { dir: cwd }, cause);
   if (code === 'ENOENT') return new Failure('no-git', {}, cause);
+  if (code === 'ENOTDIR') return new Failure('not-a-folder', { dir: cwd }, cause);
+  if (code === 'EACCES') return new Failure('no-rights', { detail: `${cwd} may not be entered` }, cause);
   return new Failure('git-failed', { detail: (cause as Error).message }, cause);
 }

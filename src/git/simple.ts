@@ -1,6 +1,6 @@
 import { GitError, GitPluginError, type SimpleGit, simpleGit } from 'simple-git';
 import { gitFailure } from './failures.ts';
-import { redact } from './run.ts';
+import { redact } from './redact.ts';
 
 /**
  * simple-git, for reading: config, log, status. What must be killable, binary or exact goes through run.ts.

@@ -94,6 +94,17 @@ const rows = {
     say: 'The remote refused the change: {detail}.',
     hint: 'Ask whoever runs {remote} to allow it (branch protection, hooks, quota).',
   },
+  'too-large': {
+    code: 'REMOTE_REFUSED',
+    say: 'The remote does not take a push of this size: {detail}.',
+    hint: 'Ask whoever runs {remote} for a higher limit, or set push.maxPartBytes below it.',
+  },
+  'remote-full': {
+    code: 'REMOTE_REFUSED',
+    say: 'The remote has no room left: {detail}.',
+    hint: 'Ask whoever runs {remote} to make room; your versions are safe here and go out by themselves then.',
+    retryable: true,
+  },
   'remote-not-found': {
     code: 'CONFIG_INVALID',
     say: 'There is no Git repository at {remote}.',

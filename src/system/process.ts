@@ -25,6 +25,11 @@ export interface Result {
   killed: 'timeout' | 'abort' | null;
 }
 
+/** So long a program that has ended may leave its output open (ms): what it started and left running may hold it for ever. */
+const lingerMs = 2000;
+/** A timer above this fires at once (ms). */
+const longestTimer = 2_147_483_647;
+
 /**
  * Runs a program in its own process group, so that ending it ends its children too: killing git alone leaves the
  * transport helper running. Never through a shell. Rejects only if the program cannot be started.
@@ -44,14 +49,20 @@ export function run(program: string, args: readonly string[], call: Call): Promi
       killGroup(child);
     };
     const onAbort = () => end('abort');
-    const timer = call.timeoutMs === undefined ? undefined : setTimeout(end, call.timeoutMs, 'timeout');
-    const idle = call.idleMs === undefined ? undefined : setTimeout(end, call.idleMs, 'timeout');
+    const after = (ms: number | undefined) =>
+      ms === undefined ? undefined : setTimeout(end, Math.min(ms, longestTimer), 'timeout');
+    const timer = after(call.timeoutMs);
+    const idle = after(call.idleMs);
+    let linger: NodeJS.Timeout | undefined;
     call.signal?.addEventListener('abort', onAbort);
     if (call.signal?.aborted) onAbort();
 
     const stdout: Buffer[] = [];
     let stderr = '';
-    child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stdout?.on('data', (chunk: Buffer) => {
+      stdout.push(chunk);
+      linger?.refresh();
+    });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
       idle?.refresh();
@@ -63,11 +74,19 @@ export function run(program: string, args: readonly string[], call: Call): Promi
     const done = () => {
       clearTimeout(timer);
       clearTimeout(idle);
+      clearTimeout(linger);
       call.signal?.removeEventListener('abort', onAbort);
     };
     child.on('error', (error) => {
       done();
       reject(error);
+    });
+    // A hook that starts something in the background hands it our pipes; nobody waits for that to end.
+    child.on('exit', () => {
+      linger = setTimeout(() => {
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      }, lingerMs);
     });
     child.on('close', (exitCode, signal) => {
       done();
@@ -80,13 +99,15 @@ export function run(program: string, args: readonly string[], call: Call): Promi
 function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) return;
   if (process.platform === 'win32') {
-    spawn('taskkill', ['/pid', String(child.pid), '/T', '/F'], { windowsHide: true, stdio: 'ignore' });
+    const kill = spawn('taskkill', ['/pid', String(child.pid), '/T', '/F'], { windowsHide: true, stdio: 'ignore' });
+    kill.on('error', () => child.kill());
     return;
   }
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it has ended already
+    // It has ended already; a Mac says EPERM while the ended ones are not yet fetched.
+    if (!['ESRCH', 'EPERM'].includes(String((error as NodeJS.ErrnoException).code))) throw error;
   }
 }
 
