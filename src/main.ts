@@ -1,4 +1,8 @@
 #!/usr/bin/env node
-import { asFailure } from './model/failures.ts';
+import { readFileSync } from 'node:fs';
+import { runCli } from './cli/run.ts';
 
-process.stderr.write(`${asFailure('nothing here yet').message}\n`);
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+process.exitCode = await runCli(process.argv.slice(2), process.cwd(), version);

@@ -39,7 +39,11 @@ export interface PipelinePorts {
  *
  * Up to the queue it goes at once, whatever the lock and the network say. Throws `already-watched`, `folder-vanished`.
  */
-export async function watchAndPublish(project: Project, profile: DawProfile, { clock, signal, tell }: PipelinePorts): Promise<void> {
+export async function watchAndPublish(
+  project: Project,
+  profile: DawProfile,
+  { clock, signal, tell }: PipelinePorts,
+): Promise<void> {
   const { root, config } = project;
   const guarded = await alone(project, 'watch', 0, async (lost) => {
     const publisher = startPublisher(project, clock, tell);
@@ -74,7 +78,12 @@ export async function watchAndPublish(project: Project, profile: DawProfile, { c
 }
 
 /** Commit and queue entry: when this says `committed`, both are on the disk. */
-async function makeVersion(project: Project, save: Save, clock: Clock, tell: PipelinePorts['tell']): Promise<Committed> {
+async function makeVersion(
+  project: Project,
+  save: Save,
+  clock: Clock,
+  tell: PipelinePorts['tell'],
+): Promise<Committed> {
   const committed = await commitSave(project, save);
   if (committed.outcome !== 'committed') return committed;
   const { root, config } = project;

@@ -21,12 +21,14 @@ export interface PublishPorts {
   signal: AbortSignal;
   /** How long another process that publishes is waited for, ms. */
   patienceMs: number;
+  /** The lock was free, and is ours now. */
+  onLocked?: (outcome: 'acquired' | 'taken-over') => void;
 }
 
 /** One pass: takes the lock if it is free, then everything that waits goes out as one atomic push. */
 export async function publishQueue(
   project: Project,
-  { clock, signal, patienceMs }: PublishPorts,
+  { clock, signal, patienceMs, onLocked }: PublishPorts,
 ): Promise<Drained<Pushed>> {
   const { network } = project.config;
   const backoff = new RetryPolicy({ initialMs: network.initialBackoffMs, maxMs: network.maxBackoffMs });
@@ -35,13 +37,19 @@ export async function publishQueue(
     signal,
     patienceMs,
     backoffMs: (attempts) => backoff.delay(attempts),
-    publish: async (tip, ended) => await publishCommit(project, await lockContext(project, clock, ended), tip),
+    publish: async (tip, ended) => {
+      const ctx = await lockContext(project, clock, ended);
+      if (project.config.lock.auto) {
+        const outcome = await takeLock(ctx);
+        if (outcome !== 'already-mine') onLocked?.(outcome);
+      }
+      return await publishCommit(ctx, tip);
+    },
   });
 }
 
 /** Throws the failure that prevented it. */
-async function publishCommit(project: Project, ctx: LockContext, tip: string): Promise<Pushed> {
-  if (project.config.lock.auto) await takeLock(ctx);
+async function publishCommit(ctx: LockContext, tip: string): Promise<Pushed> {
   const published = await publish(ctx, { tip });
   switch (published.outcome) {
     case 'published':
@@ -98,6 +106,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
   const wanted = { lock: false, publish: true };
   let last = '';
 
+  const onLocked = (outcome: 'acquired' | 'taken-over'): void => tell({ event: 'locked', outcome });
   const ring = (): void => wakeUp.abort();
   const pause = async (ms: number): Promise<void> => {
     const signal = AbortSignal.any([wakeUp.signal, stopped.signal]);
@@ -117,7 +126,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     wanted.lock = false;
     if (!config.push.auto || !wanted.publish) return Infinity;
     wanted.publish = false;
-    const drained = await publishQueue(project, { clock, signal: stopped.signal, patienceMs: 10_000 });
+    const drained = await publishQueue(project, { clock, signal: stopped.signal, patienceMs: 10_000, onLocked });
     if (drained.outcome === 'nothing-to-do') return Infinity;
     if (drained.outcome === 'published') {
       const { commit, bytesSent } = drained.published;
@@ -142,7 +151,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
   const earlyLock = async (): Promise<void> => {
     try {
       const outcome = await takeLock(await lockContext(project, clock, stopped.signal));
-      if (outcome !== 'already-mine') tell({ event: 'locked', outcome });
+      if (outcome !== 'already-mine') onLocked(outcome);
     } catch (error) {
       const failure = asFailure(error);
       // Offline is told when the version cannot be published; who has the lock is told now.

@@ -18,6 +18,8 @@ export interface OutputOptions {
 
 /** Standard output and error as the contract wants them: one JSON document, one event a line, or lines for people. */
 export interface Output {
+  /** Are events wanted that say nothing to people? */
+  streams: boolean;
   /** On the way: a line for people, an event for `--json-stream`. */
   tell(line: string, event: { event: string; [key: string]: unknown }): void;
   /** A remark for people, on standard error. */
@@ -26,17 +28,18 @@ export interface Output {
   fail(failure: Failure): void;
 }
 
-export function makeOutput(options: OutputOptions, streams: Streams = process): Output {
+export function makeOutput(options: OutputOptions, terminal: Terminal = process): Output {
   const { json, jsonStream, quiet, verbose } = options;
-  const out = (line: string) => void streams.stdout.write(`${line}\n`);
-  const err = (line: string) => void streams.stderr.write(`${line}\n`);
+  const out = (line: string) => void terminal.stdout.write(`${line}\n`);
+  const err = (line: string) => void terminal.stderr.write(`${line}\n`);
   return {
+    streams: jsonStream,
     tell(line, event) {
       if (jsonStream) out(JSON.stringify(event));
       else if (!json && !quiet) out(line);
     },
     warn(line) {
-      if (!json && !jsonStream) err(paint(streams, 'yellow', line));
+      if (!json && !jsonStream) err(paint(terminal, 'yellow', line));
     },
     finish({ data, lines }) {
       if (jsonStream) out(JSON.stringify({ event: 'result', ...data }));
@@ -48,20 +51,20 @@ export function makeOutput(options: OutputOptions, streams: Streams = process): 
       const document = { error: { ...(details as object), ...rest } };
       if (jsonStream) out(JSON.stringify({ event: 'result', ...document }));
       else if (json) out(JSON.stringify(document));
-      err(paint(streams, 'red', failure.message));
+      err(paint(terminal, 'red', failure.message));
       err(failure.hint);
       if (verbose) for (const cause of causes(failure)) err(`  because: ${cause}`);
     },
   };
 }
 
-interface Streams {
+interface Terminal {
   stdout: { write(text: string): unknown };
   stderr: { write(text: string): unknown; isTTY?: boolean };
 }
 
-function paint(streams: Streams, colour: 'red' | 'yellow', text: string): string {
-  const plain = !streams.stderr.isTTY || (process.env['NO_COLOR'] ?? '') !== '';
+function paint(terminal: Terminal, colour: 'red' | 'yellow', text: string): string {
+  const plain = !terminal.stderr.isTTY || (process.env['NO_COLOR'] ?? '') !== '';
   return plain ? text : styleText(colour, text, { validateStream: false });
 }
 

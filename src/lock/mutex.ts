@@ -12,8 +12,8 @@ export async function withMutex<T>(ctx: LockContext, work: () => Promise<T>): Pr
   const folder = path.join(ctx.root, '.oxenvcs', 'state');
   await fs.mkdir(folder, { recursive: true });
   const release = await lockfile
-    .lock(folder, {
-      lockfilePath: path.join(folder, 'lock-writer.lock'),
+    .lock(path.join(folder, 'lock-writer'), {
+      realpath: false,
       stale: 5000,
       update: 1500,
       retries: { retries: 150, factor: 1, minTimeout: 50, maxTimeout: 300, randomize: true },

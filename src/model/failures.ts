@@ -301,6 +301,16 @@ export function asFailure(thrown: unknown): Failure {
 }
 
 function fill(text: string, details: Details): string {
+  const shown = (key: string): string => {
+    const value = String(details[key] ?? key);
+    // Times travel as ISO 8601; people read their own clock.
+    return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value) ? localTime(value) : value;
+  };
   // A detail that is a whole sentence brings its own full stop.
-  return text.replace(/\{(\w+)\}/g, (_, key: string) => String(details[key] ?? key)).replace(/\.\.$/, '.');
+  return text.replace(/\{(\w+)\}/g, (_, key: string) => shown(key)).replace(/\.\.$/, '.');
+}
+
+/** As the person's clock shows it, to the minute: `2026-11-24 10:02`. */
+export function localTime(iso: string): string {
+  return new Date(iso).toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
 }

@@ -31,8 +31,9 @@ export async function alone<T>(
   const lost = new AbortController();
   const take = async () => {
     await fs.mkdir(path.dirname(lockPath), { recursive: true });
-    return await lockfile.lock(path.dirname(lockPath), {
-      lockfilePath: lockPath,
+    // proper-lockfile keeps its books by this path, so each job needs its own; the lock itself is `<path>.lock`.
+    return await lockfile.lock(statePath(project, job), {
+      realpath: false,
       // Touched every `update` ms; three missed touches make it stale. The same values everywhere.
       stale: 6000,
       update: 2000,
@@ -62,12 +63,7 @@ export async function alone<T>(
 
 /** The process that has the job now, or null. */
 export async function whoHas(project: Project, job: 'watch' | 'publish'): Promise<number | null> {
-  if (
-    !(await lockfile
-      .check(path.dirname(statePath(project, 'x')), { lockfilePath: statePath(project, `${job}.lock`), stale: 6000 })
-      .catch(() => false))
-  )
-    return null;
+  if (!(await lockfile.check(statePath(project, job), { realpath: false, stale: 6000 }))) return null;
   const pid = await holder(project, statePath(project, `${job}-holder.json`));
   return pid !== null && isAlive(pid) ? pid : null;
 }

@@ -28,5 +28,7 @@ export async function watcherStatus(project: Project): Promise<WatcherStatus & {
   const pid = await whoHas(project, 'watch');
   if (pid === null) return { state: 'off', detail: 'nobody watches this project', pid };
   const read = await readRecord(project, file(project), Noted);
-  return read.state === 'ok' ? { state: read.value.state, detail: read.value.detail, pid } : { state: 'clean', detail: '', pid };
+  return read.state === 'ok'
+    ? { state: read.value.state, detail: read.value.detail, pid }
+    : { state: 'clean', detail: '', pid };
 }

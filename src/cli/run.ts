@@ -1,0 +1,103 @@
+import yargs, { type Argv } from 'yargs';
+import { asFailure, Failure } from '../model/failures.ts';
+import { type Command, type GlobalOptions, makeContext } from './command.ts';
+import { demo } from './demo.ts';
+import { init } from './init.ts';
+import { lock } from './lock.ts';
+import { log } from './log.ts';
+import { makeOutput } from './output.ts';
+import { push } from './push.ts';
+import { queue } from './queue.ts';
+import { status } from './status.ts';
+import { watch } from './watch.ts';
+
+interface Group {
+  words: string;
+  describe: string;
+  commands: readonly Command<never>[];
+}
+
+const commands = [init, watch, status, lock, queue, push, log, demo] as unknown as readonly (Command<never> | Group)[];
+
+/** Runs one command line. Returns the exit code; never throws, never prints a stack trace. */
+export async function runCli(args: readonly string[], cwd: string, version: string): Promise<number> {
+  const abort = new AbortController();
+  let exitCode = 0;
+  const interrupt = () => abort.abort(new Error('interrupted'));
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  try {
+    const program = globals(yargs([...args]))
+      .scriptName('oxenvcs')
+      .usage('$0 <command>\n\nVersion control that a music producer never has to think about.')
+      .version(version)
+      .strict()
+      .recommendCommands()
+      .demandCommand(1, 'Name a command')
+      .exitProcess(false)
+      .fail((message, error) => {
+        throw error ?? new Failure('usage', { detail: firstLine(message), command: commandIn(args) });
+      });
+    const run = async <Options>(definition: Command<Options>, options: Options & GlobalOptions): Promise<void> => {
+      const output = makeOutput(options);
+      const answer = await definition.run(options, makeContext(options, cwd, output, abort.signal));
+      output.finish(answer);
+      exitCode = answer.exitCode ?? 0;
+    };
+    for (const one of commands) add(program, one, run);
+    await program.parseAsync();
+  } catch (error) {
+    const failure = asFailure(error);
+    if (!abort.signal.aborted || error instanceof Failure) makeOutput(flagsIn(args)).fail(failure);
+    exitCode = failure.exitCode;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+  return abort.signal.aborted ? 130 : exitCode;
+}
+
+type Run = <Options>(definition: Command<Options>, options: Options & GlobalOptions) => Promise<void>;
+
+function add(program: Argv<GlobalOptions>, one: Command<never> | Group, run: Run): void {
+  if ('commands' in one) {
+    program.command(one.words, one.describe, (group) => {
+      for (const inner of one.commands) add(group as Argv<GlobalOptions>, inner, run);
+      return group.demandCommand(
+        1,
+        `Name what to do: ${one.commands.map(({ words }) => words.split(' ')[0]).join(', ')}`,
+      );
+    });
+    return;
+  }
+  program.command(
+    one.words,
+    one.describe,
+    (argv) => one.options(argv),
+    async (options) => await run(one, options as never),
+  );
+}
+
+function globals(argv: Argv<object>): Argv<GlobalOptions> {
+  const described = argv
+    .option('project', {
+      type: 'string',
+      describe: 'The project (default: searched upwards from here)',
+      requiresArg: true,
+    })
+    .option('json', { type: 'boolean', default: false, describe: 'Print one JSON document' })
+    .option('json-stream', { type: 'boolean', default: false, describe: 'Print one JSON event a line' })
+    .option('verbose', { type: 'boolean', default: false, describe: 'Say the cause of a failure too' })
+    .option('quiet', { type: 'boolean', default: false, describe: 'Say nothing but failures' })
+    .option('retry', { type: 'boolean', default: true, describe: 'Try again what may succeed (--no-retry: try once)' });
+  // yargs gives `jsonStream` beside `json-stream`, but its types do not know.
+  return described as unknown as Argv<GlobalOptions>;
+}
+
+/** The flags that shape the output, for a command line that could not be parsed. */
+function flagsIn(args: readonly string[]): Pick<GlobalOptions, 'json' | 'jsonStream' | 'quiet' | 'verbose'> {
+  const has = (flag: string) => args.includes(flag);
+  return { json: has('--json'), jsonStream: has('--json-stream'), quiet: has('--quiet'), verbose: has('--verbose') };
+}
+
+const firstLine = (text: string): string => (text.split('\n', 1)[0] ?? '').replace(/\.$/, '');
+
+const commandIn = (args: readonly string[]): string => args.find((arg) => !arg.startsWith('-')) ?? '';

@@ -1,0 +1,116 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { lockContext } from '../lock/context.ts';
+import { lockStatus } from '../lock/status.ts';
+import { redact } from '../git/redact.ts';
+import { tryGit } from '../git/run.ts';
+import type { Failure } from '../model/failures.ts';
+import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
+import { watcherStatus } from '../project/watcher.ts';
+import { readAttempt, showQueue, type ShownEntry } from '../queue/attempts.ts';
+import { rebuildQueue } from '../queue/rebuild.ts';
+import { findDaw } from '../setup/find-daw.ts';
+import { remoteKind } from '../setup/remote.ts';
+import { isoTime } from '../system/clock.ts';
+import { ifMissing } from '../system/disk.ts';
+import { command } from './command.ts';
+import { counted } from './format.ts';
+import { describeLock } from './lock.ts';
+
+interface Problem {
+  code: string;
+  message: string;
+  hint: string;
+}
+
+export const status = command({
+  words: 'status',
+  describe: 'Lock, unpublished work, watcher, last problem – at one glance',
+  options: (argv) => argv,
+  async run(_, context) {
+    const project = await context.project();
+    const { root, config } = project;
+    const ctx = await lockContext(project, context.clock, context.signal);
+    const [{ status: lock, unreachable }, kind, watcher, daw, url] = await Promise.all([
+      lockStatus(ctx),
+      remoteKind(project),
+      watcherStatus(project),
+      findDaw(root, config.daw),
+      remoteUrl(project),
+    ]);
+    const { entries } = await rebuildQueue(project, isoTime(context.clock.now()));
+    const queue = showQueue(entries, await readAttempt(project));
+    const behind = await count(project, [remoteBranchRef(project), '--not', `refs/heads/${config.branch}`]);
+    const problems = await problemsOf(project, unreachable, queue);
+    const reachable = unreachable === null ? true : unreachable.code === 'OFFLINE' ? false : null;
+    const of = (...states: ShownEntry['state'][]) => queue.filter(({ state }) => states.includes(state)).length;
+    const data = {
+      project: root,
+      branch: config.branch,
+      remote: { url: url === null ? null : redact(url), reachable },
+      daw: daw.name,
+      daemon: { running: false, pid: null },
+      watcher: { state: watcher.state, detail: watcher.detail, pid: watcher.pid },
+      lock,
+      queue: { pending: of('pending', 'working', 'waiting'), failed: of('failed'), halted: of('halted') },
+      unpublished: queue.length,
+      behind,
+      remoteKind: kind,
+      transfer: null,
+      problems,
+    };
+    return {
+      data,
+      lines: [
+        `${path.basename(root)} (${daw.title})`,
+        describeLock(lock),
+        kind === 'vault'
+          ? 'Versions are only on this computer; for the band: oxenvcs init --remote ADDRESS'
+          : publishedLine(queue.length, behind),
+        watcher.pid === null
+          ? 'Nobody watches it: oxenvcs watch'
+          : `Watched: ${watcher.state}${watcher.detail === '' ? '' : `, ${watcher.detail}`}.`,
+        ...problems.flatMap(({ message, hint }) => [`⚠ ${message}`, `  ${hint}`]),
+      ],
+    };
+  },
+});
+
+function publishedLine(unpublished: number, behind: number): string {
+  const here = unpublished === 0 ? 'Everything is published.' : `${counted(unpublished, 'version')} not published yet.`;
+  return behind === 0
+    ? here
+    : `${here} The team has ${counted(behind, 'version')} that ${behind === 1 ? 'is' : 'are'} not here.`;
+}
+
+async function problemsOf(
+  { root }: Project,
+  unreachable: Failure | null,
+  queue: readonly ShownEntry[],
+): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  if (unreachable !== null)
+    problems.push({ code: unreachable.code, message: unreachable.message, hint: unreachable.hint });
+  const stuck = queue.find(
+    ({ state, lastError }) =>
+      lastError !== null && (state === 'halted' || (state === 'failed' && unreachable === null)),
+  );
+  if (stuck?.lastError) {
+    const { code, message } = stuck.lastError;
+    problems.push({ code, message, hint: 'Mend the cause, then publish with `oxenvcs push`.' });
+  }
+  const damaged = await fs.readdir(path.join(root, '.oxenvcs', 'damaged')).catch(ifMissing([] as string[]));
+  if (damaged.length > 0)
+    problems.push({
+      code: 'DAMAGED',
+      message: `${counted(damaged.length, 'damaged file')} of oxenvcs’ own ${damaged.length === 1 ? 'was' : 'were'} set aside under .oxenvcs/damaged/.`,
+      hint: 'What they stood for was rebuilt from Git; delete them when you have looked.',
+    });
+  return problems;
+}
+
+/** How many commits; 0 where a ref is not there yet. */
+async function count({ root }: Project, args: string[]): Promise<number> {
+  const result = await tryGit(root, ['rev-list', '--count', ...args, '--']);
+  return result.exitCode === 0 ? Number(result.stdout.toString('utf8')) : 0;
+}
