@@ -60,7 +60,7 @@ type Run = <Options>(definition: Command<Options>, options: Options & GlobalOpti
 function add(program: Argv<GlobalOptions>, one: Command<never> | Group, run: Run): void {
   if ('commands' in one) {
     program.command(one.words, one.describe, (group) => {
-      for (const inner of one.commands) add(group as Argv<GlobalOptions>, inner, run);
+      for (const inner of one.commands) add(group, inner, run);
       return group.demandCommand(
         1,
         `Name what to do: ${one.commands.map(({ words }) => words.split(' ')[0]).join(', ')}`,
@@ -72,7 +72,7 @@ function add(program: Argv<GlobalOptions>, one: Command<never> | Group, run: Run
     one.words,
     one.describe,
     (argv) => one.options(argv),
-    async (options) => await run(one, options as never),
+    async (options) => await run(one, options),
   );
 }
 

@@ -1,0 +1,299 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { git, gitLine } from '../src/git/run.ts';
+import { type Background, background, oxenvcs } from './support/cli.ts';
+import { fileRemote, httpRemote } from './support/remotes.ts';
+import { sandbox, write } from './support/sandbox.ts';
+
+const quick = {
+  OXENVCS_WATCH_QUIET_SECONDS: '0.3',
+  OXENVCS_WATCH_MEDIA_QUIET_SECONDS: '0.6',
+  OXENVCS_WATCH_SCAN_SECONDS: '1',
+  OXENVCS_NETWORK_INITIAL_BACKOFF_MS: '100',
+  OXENVCS_NETWORK_MAX_BACKOFF_MS: '500',
+};
+
+interface Song {
+  song: string;
+  dir: string;
+  run: (args: string[]) => ReturnType<typeof oxenvcs>;
+  watch: () => Promise<Background>;
+}
+
+async function newSong(remote: string | null, files: Record<string, string> = { 'Song.als': 'one' }): Promise<Song> {
+  const dir = await sandbox();
+  const song = path.join(dir, 'My Söng 🎸');
+  await write(song, files);
+  const run = async (args: string[]) => await oxenvcs(args, { cwd: song, env: quick });
+  const made = await run(['init', ...(remote === null ? [] : ['--remote', remote])]);
+  expect(made.code, made.stderr).toBe(0);
+  const watch = async () => {
+    const started = background(['watch', song], { cwd: dir, env: quick });
+    await started.waitForLine(/Watching/);
+    return started;
+  };
+  return { song, dir, run, watch };
+}
+
+async function until(what: string, holds: () => Promise<boolean>, timeoutMs = 20_000): Promise<void> {
+  for (const end = Date.now() + timeoutMs; !(await holds()); await new Promise((done) => setTimeout(done, 50)))
+    if (Date.now() > end) throw new Error(`it never came to be that ${what}`);
+}
+
+const tip = async (repo: string) => await gitLine(repo, ['rev-parse', 'refs/heads/main']);
+const subjects = async (repo: string) =>
+  (await git(repo, ['log', '--reverse', '--format=%s', 'main'])).trim().split('\n').slice(1);
+const entries = async (song: string) =>
+  (await fs.readdir(path.join(song, '.oxenvcs', 'queue')).catch(() => [])).filter((name) => name.endsWith('.json'));
+
+test('one save is one version, published under the lock, with nothing left to do', async () => {
+  const remote = await fileRemote();
+  const { song, run, watch } = await newSong(remote.url);
+  const watching = await watch();
+  await until(
+    'the first version is published',
+    async () => (await tip(remote.dir).catch(() => '')) === (await tip(song)),
+  );
+  await write(song, { 'Song.als': 'two', 'Samples/Vocals 1.wav': 'a', 'Samples/Vocals 2.wav': 'b' });
+  await watching.waitForLine(/Song\.als saved; 2 new takes/);
+  await until(
+    'it is published',
+    async () => (await tip(remote.dir)) === (await tip(song)) && (await entries(song)).length === 0,
+  );
+  expect(await subjects(remote.dir)).toEqual(['Song.als saved; 2 new takes']);
+  const status = (await run(['status', '--json'])).json();
+  expect(status).toMatchObject({
+    project: song,
+    branch: 'main',
+    daw: 'live',
+    remote: { url: remote.url, reachable: true },
+    watcher: { state: 'clean', pid: watching.pid },
+    lock: {
+      held: true,
+      mine: true,
+      source: 'remote',
+      fencing: 'atomic',
+      lock: { owner: { name: 'Ann' }, expired: false },
+    },
+    queue: { pending: 0, failed: 0, halted: 0 },
+    unpublished: 0,
+    behind: 0,
+    remoteKind: 'remote',
+    problems: [],
+  });
+  const log = (await run(['log', '--json'])).json() as { versions: object[] };
+  expect(log.versions[0]).toMatchObject({
+    author: 'Ann',
+    message: 'Song.als saved; 2 new takes',
+    files: 3,
+    published: true,
+    incomplete: false,
+  });
+});
+
+test('offline saves are versions at once, wait in order, and go out by themselves when the remote is back', async () => {
+  const remote = await fileRemote();
+  const { song, run, watch } = await newSong(remote.url);
+  const watching = await watch();
+  await until(
+    'the first version is published',
+    async () => (await tip(remote.dir).catch(() => '')) === (await tip(song)),
+  );
+  const unplugged = `${remote.dir}.unplugged`;
+  await fs.rename(remote.dir, unplugged);
+  for (const text of ['two', 'three']) {
+    await write(song, { 'Song.als': text });
+    await until('it is queued', async () => (await entries(song)).length === (text === 'two' ? 1 : 2));
+  }
+  const log = (await run(['log', '--json'])).json() as { versions: { published: boolean }[] };
+  expect(log.versions.map(({ published }) => published)).toEqual([false, false, true]);
+  const made = await tip(song);
+  await fs.rename(unplugged, remote.dir);
+  await until('both are published', async () => (await tip(remote.dir)) === made && (await entries(song)).length === 0);
+  expect(await subjects(remote.dir)).toEqual(['Song.als saved', 'Song.als saved']);
+  expect((await watching.kill('SIGINT')).code).toBe(130);
+});
+
+test('Ctrl-C while a save waits for its take leaves a version, not half a one', async () => {
+  const { song, watch } = await newSong(null);
+  const watching = await watch();
+  const take = await fs.open(path.join(song, 'Take.wav'), 'w');
+  await take.write('recording');
+  await write(song, { 'Song.als': 'two' });
+  await until(
+    'the session is captured',
+    async () =>
+      watching.lines.length > 0 &&
+      (await git(song, ['cat-file', '-e', await gitLine(song, ['hash-object', 'Song.als'])]).then(
+        () => true,
+        () => false,
+      )),
+  );
+  expect((await watching.kill('SIGINT')).code).toBe(130);
+  await take.close();
+  expect(await subjects(song)).toEqual(['Song.als saved; recording goes on']);
+  expect(await git(song, ['log', '-1', '--format=%B'])).toContain('Incomplete: Take.wav');
+  expect(await git(song, ['ls-tree', '--name-only', 'main'])).not.toContain('Take.wav');
+  await fs.access(path.join(song, '.git', 'index.lock')).then(
+    () => expect.unreachable('an index.lock was left'),
+    () => undefined,
+  );
+});
+
+test('a second watcher of the same folder is refused, and one that was killed is not waited for', async () => {
+  const { song, run, watch } = await newSong(null);
+  const first = await watch();
+  const second = await run(['watch']);
+  expect(second.code).toBe(1);
+  expect(second.stderr).toContain(`is being watched already (process ${first.pid})`);
+  await first.kill('SIGKILL');
+  await watch();
+  expect(await entries(song)).toBeDefined();
+});
+
+test('saves made while nobody watched are caught up at the next start', async () => {
+  const { song, watch } = await newSong(null);
+  await write(song, { 'Song.als': 'while it was off' });
+  const watching = await watch();
+  await watching.waitForLine(/Song\.als saved/);
+});
+
+test('a project folder that vanishes while it is watched ends the watch with a sentence', async () => {
+  const { song, dir, watch } = await newSong(null);
+  const watching = await watch();
+  await fs.rename(song, path.join(dir, 'moved away'));
+  await watching.waitForLine(/The project folder .* is gone/);
+  expect((await watching.ended).code).toBe(7);
+});
+
+test('settings that are not JSON are refused by name with exit code 2', async () => {
+  const { song, run } = await newSong(null);
+  await write(song, { '.oxenvcs/config.json': '{"v":1,' });
+  const refused = await run(['status', '--json']);
+  expect(refused.code).toBe(2);
+  expect(refused.json()).toMatchObject({ error: { code: 'CONFIG_INVALID', retryable: false } });
+  expect(refused.stderr).toMatch(/config\.json: it is not JSON/);
+});
+
+test('refused credentials: the version stays queued, halted, and the sentence says what to do', async () => {
+  const remote = await httpRemote({ auth: { user: 'ann', password: 'secret' } });
+  const { song, run } = await newSong(null);
+  await git(song, ['remote', 'set-url', 'origin', remote.url.replace('://', '://ann:wrong-word@')]);
+  const pushed = await run(['push', '--json']);
+  expect(pushed.code).toBe(6);
+  expect(pushed.json()).toMatchObject({ error: { code: 'AUTH' } });
+  expect(pushed.stdout + pushed.stderr).not.toContain('wrong-word');
+  const queue = (await run(['queue', 'list', '--json'])).json();
+  expect(queue).toMatchObject({
+    entries: [{ state: 'halted', kind: 'publish', branch: 'main', attempts: 1, lastError: { code: 'AUTH' } }],
+  });
+  const status = await run(['status', '--json']);
+  expect(status.stdout).not.toContain('wrong-word');
+});
+
+test('a remote that is no repository is refused at init, and named', async () => {
+  const { song, dir, run } = await newSong(null);
+  const refused = await run(['init', song, '--remote', path.join(dir, 'nothing-here.git')]);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toContain('There is no Git repository at');
+});
+
+test('offline: push says so with exit 4 after its tries, and --no-retry tries once', async () => {
+  const { song, run } = await newSong(null);
+  await git(song, ['remote', 'set-url', 'origin', 'http://127.0.0.1:9/none.git']);
+  const once = await run(['push', '--no-retry']);
+  expect(once.code).toBe(4);
+  expect(once.stdout).not.toContain('Retrying');
+  const tried = await run(['push']);
+  expect(tried.code).toBe(4);
+  expect(tried.stdout).toMatch(/⚠ Attempt 1 failed: .*\nRetrying in 0\.[01] s…/);
+  expect(tried.stderr).toMatch(/The remote cannot be reached/);
+});
+
+test('the lock by hand: taken, refused to the other with exit 3, given back', async () => {
+  const remote = await fileRemote();
+  const { run } = await newSong(remote.url);
+  expect((await run(['push', '--json'])).json()).toMatchObject({
+    outcome: 'pushed',
+    branch: 'main',
+    parts: 1,
+    attempts: 1,
+  });
+  expect((await run(['push', '--json'])).json()).toMatchObject({ outcome: 'up-to-date', bytesSent: 0 });
+  expect((await run(['lock', 'acquire', '--message', 'mixing', '--json'])).json()).toMatchObject({
+    outcome: 'already-mine',
+    attempts: 1,
+  });
+
+  const dir = await sandbox();
+  await git(dir, ['clone', '--quiet', remote.url, 'ben']);
+  const ben = async (args: string[]) => await oxenvcs(args, { cwd: path.join(dir, 'ben'), env: quick });
+  await git(path.join(dir, 'ben'), ['config', 'user.name', 'Ben']);
+  expect((await ben(['init'])).code).toBe(0);
+  const refused = await ben(['lock', 'acquire', '--json']);
+  expect(refused.code).toBe(3);
+  expect(refused.json()).toMatchObject({ error: { code: 'LOCK_HELD', name: 'Ann', retryable: true } });
+  expect((await ben(['lock', 'status', '--json'])).json()).toMatchObject({
+    held: true,
+    mine: false,
+    lock: { owner: { name: 'Ann' }, message: 'mixing' },
+  });
+  expect((await run(['lock', 'release', '--json'])).json()).toMatchObject({ lock: null, outcome: 'released' });
+  expect((await ben(['lock', 'acquire', '--timeout', '0.5', '--json'])).json()).toMatchObject({
+    outcome: 'acquired',
+    lock: { owner: { name: 'Ben' } },
+  });
+});
+
+test('--wait takes the lock as soon as the other gives it back, and says who has it meanwhile', async () => {
+  const remote = await fileRemote();
+  const { run } = await newSong(remote.url);
+  await run(['push']);
+  const dir = await sandbox();
+  await git(dir, ['clone', '--quiet', remote.url, 'ben']);
+  await git(path.join(dir, 'ben'), ['config', 'user.name', 'Ben']);
+  await oxenvcs(['init'], { cwd: path.join(dir, 'ben'), env: quick });
+  const waiting = background(['lock', 'acquire', '--wait', '30s'], {
+    cwd: path.join(dir, 'ben'),
+    env: { ...quick, OXENVCS_PULL_POLL_SECONDS: '0.2' },
+  });
+  await waiting.waitForLine(/Waiting: Ann holds the lock/);
+  await run(['lock', 'release']);
+  await waiting.waitForLine(/✓ Lock acquired/);
+  expect((await waiting.ended).code).toBe(0);
+});
+
+test.each([
+  [['frobnicate'], 2],
+  [['push', '--colour'], 2],
+  [['lock', 'acquire', '--wait', 'soon'], 2],
+  [[], 2],
+])('wrong words are a wrong use, with a next step: %j', async (args, code) => {
+  const { run } = await newSong(null);
+  const refused = await run([...args, '--json']);
+  expect(refused.code).toBe(code);
+  expect(refused.json()).toMatchObject({ error: { code: 'USAGE' } });
+});
+
+test('a folder that is no project: exit 7', async () => {
+  const dir = await sandbox();
+  for (const args of [['status'], ['push'], ['log'], ['queue', 'list'], ['lock', 'status'], ['watch']]) {
+    const refused = await oxenvcs([...args, '--json'], { cwd: dir });
+    expect(refused.code).toBe(7);
+    expect(refused.json()).toMatchObject({ error: { code: 'NOT_A_PROJECT' } });
+  }
+});
+
+test('what is not the team’s is left alone: a version of another branch is not published by itself', async () => {
+  const remote = await fileRemote();
+  const { song, run, watch } = await newSong(remote.url);
+  await run(['push']);
+  await git(song, ['checkout', '--quiet', '-b', 'idea']);
+  const watching = await watch();
+  await write(song, { 'Song.als': 'an idea' });
+  await watching.waitForLine(/Song\.als saved/);
+  await watching.kill('SIGINT');
+  expect(await entries(song)).toEqual([]);
+  expect(await git(remote.dir, ['for-each-ref', 'refs/heads'])).not.toContain('idea');
+});
