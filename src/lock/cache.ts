@@ -6,7 +6,7 @@ import { isoTime } from '../system/clock.ts';
 import { type LockContext, remoteKey } from './context.ts';
 import { readRef } from './look.ts';
 import { knownRef, mirrorRef } from './names.ts';
-import { recordSchema, type Seen } from './record.ts';
+import { ownerSchema, recordSchema, type Seen } from './record.ts';
 
 /** What this clone knows of the lock: read without network, and by the hooks (in sh). */
 export interface View {
@@ -20,7 +20,23 @@ export interface View {
   sinceUptime: number;
   /** Uptime and wall clock before our own last renewal was sent. */
   renewed: { at: number; uptime: number } | null;
+  /** Set when the lock was taken from us, until we have it again or the person has seen to it. */
+  lost: Loss | null;
 }
+
+/** How a lock that was ours went to somebody else. */
+export type Loss = v.InferOutput<typeof lossSchema>;
+
+const lossSchema = v.object({
+  /** The record that ended our holding. */
+  commit: v.string(),
+  how: v.picklist(['broken', 'taken-over', 'handed-over', 'replaced']),
+  by: ownerSchema,
+  reason: v.string(),
+  at: v.string(),
+  /** Our last one. */
+  ours: v.object({ commit: v.string(), lockId: v.string(), published: v.nullable(v.string()) }),
+});
 
 const seenSchema = v.variant('state', [
   v.object({ state: v.literal('none') }),
@@ -37,6 +53,7 @@ const schema = v.object({
   checkedAt: v.nullable(v.number()),
   sinceUptime: v.number(),
   renewed: v.nullable(v.object({ at: v.number(), uptime: v.number() })),
+  lost: v.nullable(lossSchema),
 });
 
 export const cacheFile = ({ root }: Pick<LockContext, 'root'>): string =>
@@ -52,18 +69,27 @@ export async function loadView(ctx: LockContext): Promise<View> {
   // What was known of another remote says nothing about this one.
   const foreign = read.state === 'ok' && read.value.remote !== remoteKey(ctx);
   const seen: Seen = foreign ? { state: 'none' } : await readRef(ctx, knownRef(ctx.branch));
-  return { seen, onRemote: commitOf(seen), checkedAt: null, sinceUptime: ctx.uptime(), renewed: null };
+  return { seen, onRemote: commitOf(seen), checkedAt: null, sinceUptime: ctx.uptime(), renewed: null, lost: null };
 }
 
-/** Remembers what was seen, and keeps its commits alive. `mirror`: our own push changed what the remote has. */
-export async function saveView(ctx: LockContext, view: View, moved: { ref: string; to: string }[] = []): Promise<View> {
-  const commit = commitOf(view.seen);
-  const refs = [...(commit === null ? [] : [{ ref: knownRef(ctx.branch), to: commit }]), ...moved];
+/** Refs that follow what was seen: the furthest record is kept from being collected. */
+export function keepAlive(ctx: LockContext, seen: Seen): RefUpdate[] {
+  const to = commitOf(seen);
+  return to === null ? [] : [{ ref: knownRef(ctx.branch), to }];
+}
+
+export interface RefUpdate {
+  ref: string;
+  to: string;
+}
+
+/** Remembers what was seen; `refs` of ours move first. */
+export async function saveView(ctx: LockContext, view: View, refs: RefUpdate[]): Promise<View> {
   if (refs.length > 0)
     await git(ctx.root, ['update-ref', '--stdin'], {
       input: refs.map(({ ref, to }) => `update ${ref} ${to}\n`).join(''),
     });
-  const { seen, onRemote, checkedAt, sinceUptime, renewed } = view;
+  const { seen, onRemote, checkedAt, sinceUptime, renewed, lost } = view;
   await writeRecord(cacheFile(ctx), {
     v: 1,
     ...forHooks(ctx, view),
@@ -74,15 +100,13 @@ export async function saveView(ctx: LockContext, view: View, moved: { ref: strin
     checkedAt,
     sinceUptime,
     renewed,
+    lost,
   });
   return view;
 }
 
 /** What our own push has made of the mirror. */
-export const mirrored = (ctx: LockContext, to: string): { ref: string; to: string } => ({
-  ref: mirrorRef(ctx.branch),
-  to,
-});
+export const mirrored = (ctx: LockContext, to: string): RefUpdate => ({ ref: mirrorRef(ctx.branch), to });
 
 /**
  * The first fields of the file's only line, for `sed` in the pre-commit hook:

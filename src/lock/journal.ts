@@ -4,7 +4,7 @@ import { gitLine } from '../git/run.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
 import { removeDurable } from '../system/disk.ts';
 import { type LockContext, remoteKey } from './context.ts';
-import { commitText, type Held, type LockRecord } from './record.ts';
+import { commitText, type Held, type LockRecord, type Seen } from './record.ts';
 
 /**
  * What is about to be pushed, on the disk before it is sent. A push whose answer was lost may still land later, even
@@ -29,14 +29,20 @@ export async function readPending(ctx: LockContext): Promise<Pending | null> {
   return read.state === 'ok' && read.value.remote === remoteKey(ctx) ? read.value : null;
 }
 
-export async function writePending(ctx: LockContext, pending: Omit<Pending, 'v' | 'remote'>): Promise<void> {
-  await writeRecord(fileOf(ctx), { v: 1, remote: remoteKey(ctx), ...pending });
+export async function writePending(ctx: LockContext, what: Omit<Pending, 'v' | 'remote'>): Promise<Pending> {
+  const pending: Pending = { v: 1, remote: remoteKey(ctx), ...what };
+  await writeRecord(fileOf(ctx), pending);
+  return pending;
 }
 
 export const clearPending = async (ctx: LockContext): Promise<void> => await removeDurable(fileOf(ctx));
 
-/** Puts a record into the object store, as the child of `parent`. */
-export async function makeRecord(ctx: LockContext, record: LockRecord, parent: string | null): Promise<Held> {
+/** Puts a record into the object store, as the child of what was seen, if that is a commit. */
+export async function makeRecord(ctx: LockContext, record: LockRecord, before: Seen): Promise<Held> {
+  // Somebody may have put anything there.
+  const isCommit =
+    before.state !== 'damaged' || (await gitLine(ctx.root, ['cat-file', '-t', before.commit])) === 'commit';
+  const parent = before.state !== 'none' && isCommit ? before.commit : null;
   const emptyTree = await gitLine(ctx.root, ['hash-object', '-w', '-t', 'tree', '--stdin'], { input: '' });
   const input = commitText(record, emptyTree, parent);
   return { commit: await gitLine(ctx.root, ['hash-object', '-w', '-t', 'commit', '--stdin'], { input }), record };

@@ -1,13 +1,17 @@
-import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
-import { loadView, type View } from './cache.ts';
+import { isoTime } from '../system/clock.ts';
+import { askBase, type Base, knownBase } from './base.ts';
+import { loadView, type Loss, type View } from './cache.ts';
+import { capabilities } from './capabilities.ts';
 import type { LockContext } from './context.ts';
-import { remoteTip } from './look.ts';
-import { failureOf, isAncestor, lookAtLock, moveLock, type NotDone, recover, trackingRef, verdictOn } from './move.ts';
+import type { Verdict } from './judge.ts';
+import type { Unreachable } from './look.ts';
+import { moveLock, type NotDone, recover } from './move.ts';
 import { withMutex } from './mutex.ts';
-import { type Held, newLock, nextRecord } from './record.ts';
+import { type Held, type LockRecord, newLock, nextRecord } from './record.ts';
 import type { Move } from './swap.ts';
 import { heartbeatMs, standsForMs } from './time.ts';
+import { failureOf, lookAtLock, lostFailure, verdictOn } from './view.ts';
 
 export interface Wanted {
   /** By a person, or for a save. */
@@ -19,62 +23,79 @@ export interface Wanted {
 
 export type Acquired =
   | { outcome: 'acquired' | 'already-mine' | 'taken-over'; held: Held }
-  /** Somebody else has it (or a newer program, or a record that cannot be read). */
-  | { outcome: 'held'; failure: Failure }
+  /**
+   * Somebody else has it (then `held` is their record), or a newer program, or nobody can read it. `takeableInMs`: how
+   * long it would have to stay as it is to be taken without force.
+   */
+  | { outcome: 'held'; failure: Failure; held: Held | null; takeableInMs: number | null }
   /** The remote's branch holds something that this clone lacks. */
   | { outcome: 'stale-base'; failure: Failure }
   | NotDone;
 
-/** How often a swap is tried anew after it was lost to somebody whose record leaves the lock free. */
-const rounds = 5;
+/** How often a swap is tried anew, ever later, when nothing seems to stand in its way. */
+const rounds = 6;
 
 /**
  * Takes the lock: one compare-and-swap on one connection, from what was last seen; only when that turns out to be
- * outdated is the remote read first.
+ * outdated is the remote read first. A call that is repeated after `unreachable` sends the identical record again.
  */
 export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acquired> {
   return await withMutex(ctx, async () => {
     const open = await recover(ctx);
-    if (open !== null && (open.outcome === 'unreachable' || open.outcome === 'refused')) return open;
+    if (stuck(open)) return open;
     let view = await loadView(ctx);
-    for (let round = 0; round < rounds; round++) {
+    let fresh = open?.outcome === 'done';
+    let trouble: Failure | null = null;
+    for (let round = 1; round <= rounds; round++) {
       let verdict = verdictOn(ctx, view);
-      if (round > 0 || view.checkedAt === null || verdict.is !== 'free') {
+      if (!fresh && (view.checkedAt === null || verdict.is !== 'free')) {
         const looked = await lookAtLock(ctx);
         if (looked.outcome !== 'read') return looked;
         ({ view, verdict } = looked);
       }
-      if (verdict.is === 'mine') return await keep(ctx, view, verdict.held, wanted);
-      if (verdict.is === 'held' || verdict.is === 'newer' || verdict.is === 'damaged')
-        return { outcome: 'held', failure: failureOf(ctx, verdict) };
+      if (verdict.is === 'mine') {
+        const earlier = open?.outcome === 'done' ? open.held : null;
+        return earlier?.record.lockId === verdict.held.record.lockId && taking.has(earlier.record.event)
+          ? { outcome: outcomeOf(earlier.record), held: verdict.held }
+          : await keep(ctx, view, verdict.held, wanted);
+      }
+      if (verdict.is !== 'free' && verdict.is !== 'takeable') return heldBy(ctx, verdict);
       const base = await baseHere(ctx);
-      if (base.outcome === 'stale-base') return base;
-      const before = verdict.is === 'free' ? verdict.before : verdict.held;
-      const taken = verdict.is === 'takeable' ? verdict : null;
-      const leaseMs = wanted.leaseMs ?? ctx.settings.lock.leaseHours * 3_600_000;
-      const record = newLock(
-        {
-          branch: ctx.branch,
-          owner: ctx.owner,
-          how: wanted.how,
-          leaseMs,
-          heartbeatMs: heartbeatMs(ctx.settings.lock.heartbeatMinutes, leaseMs),
-          base: base.tip,
-          message: wanted.message ?? '',
-          now: ctx.clock.now(),
-          event: taken?.event ?? 'acquired',
-          reason: taken?.reason ?? null,
-        },
-        before?.record ?? null,
-      );
-      const moved = await moveLock(ctx, view, record, unmoved(ctx, base.tip));
-      if (moved.outcome === 'done') return { outcome: taken ? 'taken-over' : 'acquired', held: moved.held };
-      if (moved.outcome !== 'lost') return moved;
-      const current = await currentBase(ctx, base.tip);
-      if (current !== null) return current;
+      if (base.outcome !== 'base') return base;
+      const record = taken(ctx, wanted, verdict, base.tip);
+      const moved = await moveLock(ctx, view, record, await unmoved(ctx, base.tip));
+      if (moved.outcome === 'done') return { outcome: outcomeOf(record), held: moved.held };
+      if (moved.outcome === 'unreachable' || moved.outcome === 'refused') return moved;
+      if (moved.outcome === 'not-atomic') continue;
+      fresh = true;
+      ({ view, failure: trouble } = moved);
+      if (!moved.unchanged) continue;
+      const now = await askBase(ctx);
+      if (now.outcome !== 'base') return now;
+      if (now.tip === base.tip) await pause(ctx, round);
     }
-    throw new Failure('busy', { detail: 'The lock changes hands faster than it can be taken' });
+    return faster(ctx, trouble);
   });
+}
+
+const taking = new Set<LockRecord['event']>(['acquired', 'taken-over', 'handed-over']);
+const outcomeOf = ({ event }: LockRecord) => (event === 'acquired' ? 'acquired' : 'taken-over');
+
+function taken(ctx: LockContext, wanted: Wanted, verdict: Verdict & { is: 'free' | 'takeable' }, base: string | null) {
+  const leaseMs = wanted.leaseMs ?? ctx.settings.lock.leaseHours * 3_600_000;
+  const before = verdict.is === 'free' ? verdict.before : verdict.held;
+  const { event, reason } = verdict.is === 'takeable' ? verdict : { event: 'acquired' as const, reason: null };
+  const { branch, owner } = ctx;
+  const beat = heartbeatMs(ctx.settings.lock.heartbeatMinutes, leaseMs);
+  const times = { leaseMs, heartbeatMs: beat, now: ctx.clock.now() };
+  const { how, message = '' } = wanted;
+  return newLock({ branch, owner, how, base, message, event, reason, ...times }, before?.record ?? null);
+}
+
+function heldBy(ctx: LockContext, verdict: Exclude<Verdict, { is: 'free' | 'mine' | 'takeable' }>): Acquired {
+  const theirs = verdict.is === 'held' ? verdict : null;
+  const failure = failureOf(ctx, verdict);
+  return { outcome: 'held', failure, held: theirs?.held ?? null, takeableInMs: theirs?.takeableInMs ?? null };
 }
 
 /** It is ours already: a fresh look confirmed it. One that has run out for us is renewed. */
@@ -82,85 +103,88 @@ async function keep(ctx: LockContext, view: View, held: Held, wanted: Wanted): P
   const byHand = wanted.how === 'hand' && held.record.how !== 'hand';
   if (!byHand && wanted.leaseMs === undefined && wanted.message === undefined && counts(ctx, view, held))
     return { outcome: 'already-mine', held };
-  const change = {
-    how: wanted.how === 'hand' ? ('hand' as const) : held.record.how,
-    ...(wanted.leaseMs ? { leaseMs: wanted.leaseMs } : {}),
-    ...(wanted.message ? { message: wanted.message } : {}),
-  };
+  const how = wanted.how === 'hand' ? 'hand' : held.record.how;
+  const { leaseMs = held.record.leaseMs, message = held.record.message } = wanted;
+  const beat = heartbeatMs(ctx.settings.lock.heartbeatMinutes, leaseMs);
+  const change = { how, leaseMs, heartbeatMs: beat, message, idleSince: null };
   const moved = await moveLock(ctx, view, nextRecord(held.record, 'renewed', ctx.clock.now(), change));
   if (moved.outcome === 'done') return { outcome: 'already-mine', held: moved.held };
-  return moved.outcome === 'lost'
-    ? { outcome: 'held', failure: new Failure('lock-not-ours', { branch: ctx.branch }) }
-    : moved;
+  if (moved.outcome === 'not-atomic') return { outcome: 'refused', failure: moved.failure };
+  if (moved.outcome !== 'lost') return moved;
+  if (moved.verdict.is === 'mine') return { outcome: 'already-mine', held: moved.verdict.held };
+  return { outcome: 'held', failure: lostFailure(ctx, moved.view), held: null, takeableInMs: null };
 }
 
-/** Does the holder still count itself in? More than a heartbeat must be left. */
+/** Does the holder still count itself in, by its own clocks? */
 export function counts(ctx: LockContext, view: View, { record }: Held): boolean {
-  if (view.renewed === null) return Date.parse(record.expiresAt) - ctx.clock.now() > record.heartbeatMs;
+  if (view.renewed === null) return Date.parse(record.expiresAt) > ctx.clock.now();
   return standsForMs(record.leaseMs, view.renewed, { at: ctx.clock.now(), uptime: ctx.uptime() }) > 0;
 }
 
-/** What this clone last saw of the remote's branch, if the local branch holds it. */
-async function baseHere(
-  ctx: LockContext,
-): Promise<{ outcome: 'base'; tip: string | null } | { outcome: 'stale-base'; failure: Failure }> {
-  const read = async (ref: string) => {
-    const result = await tryGit(ctx.root, ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`]);
-    return result.exitCode === 0 ? result.stdout.toString('utf8').trim() : null;
-  };
-  const [base, local] = await Promise.all([read(trackingRef(ctx)), read(`refs/heads/${ctx.branch}`)]);
-  if (base === null || (await isAncestor(ctx, base, local))) return { outcome: 'base', tip: base };
-  return { outcome: 'stale-base', failure: new Failure('stale-base', { branch: ctx.branch }) };
+/**
+ * The base to take the lock on. What is known here is enough where the push itself proves it; where it cannot (nothing
+ * is known, or no atomic push), the remote is asked: the swap of the lock then fails if anybody published since.
+ */
+async function baseHere(ctx: LockContext): Promise<Base | Unreachable> {
+  const { tip, held } = await knownBase(ctx);
+  if (tip !== null && held && (await capabilities(ctx)).atomic) return { outcome: 'base', tip };
+  return await askBase(ctx);
 }
 
 /** The branch goes along unmoved: where it is not what we think, the whole push is rejected. */
-const unmoved = (ctx: LockContext, base: string | null): Move[] =>
-  base === null ? [] : [{ ref: `refs/heads/${ctx.branch}`, old: base, next: base }];
+const unmoved = async (ctx: LockContext, base: string | null): Promise<Move[]> =>
+  base !== null && (await capabilities(ctx)).atomic ? [{ ref: `refs/heads/${ctx.branch}`, old: base, next: base }] : [];
 
-/** After a lost swap: has the branch moved on? Where this clone holds what it moved to, only our note was outdated. */
-async function currentBase(ctx: LockContext, base: string | null): Promise<Acquired | null> {
-  const tip = await remoteTip(ctx);
-  if (tip.outcome !== 'read') return tip;
-  if (tip.tip === base || tip.tip === null) return null;
-  const known = (await tryGit(ctx.root, ['cat-file', '-e', `${tip.tip}^{commit}`])).exitCode === 0;
-  if (known && (await isAncestor(ctx, tip.tip, `refs/heads/${ctx.branch}`))) {
-    await tryGit(ctx.root, ['update-ref', trackingRef(ctx), tip.tip]);
-    return null;
-  }
-  return { outcome: 'stale-base', failure: new Failure('stale-base', { branch: ctx.branch }) };
+export type Changed =
+  | { outcome: 'done'; held: Held }
+  /** `loss`: it was ours and was taken from us. */
+  | { outcome: 'not-ours'; failure: Failure; loss: Loss | null }
+  | NotDone;
+
+/** A fresh lease. `idleSince` (wall clock, ms): nothing is open and all is published since then; null: busy. */
+export async function renewLock(ctx: LockContext, { idleSince = null }: { idleSince?: number | null } = {}) {
+  const idle = idleSince === null ? null : isoTime(idleSince);
+  return await change(ctx, (record) => nextRecord(record, 'renewed', ctx.clock.now(), { idleSince: idle }));
 }
-
-export type Changed = { outcome: 'done'; held: Held } | { outcome: 'not-ours'; failure: Failure } | NotDone;
-
-/** A fresh lease. */
-export const renewLock = async (ctx: LockContext): Promise<Changed> =>
-  await change(ctx, (held) => nextRecord(held.record, 'renewed', ctx.clock.now()));
 
 /** Gives the lock back, as a record that says so: some servers refuse deletes. */
 export const releaseLock = async (ctx: LockContext): Promise<Changed> =>
-  await change(ctx, (held) => nextRecord(held.record, 'released', ctx.clock.now(), { state: 'released' }));
+  await change(ctx, (record) => nextRecord(record, 'released', ctx.clock.now(), { state: 'released' }));
 
-async function change(ctx: LockContext, next: (held: Held) => ReturnType<typeof nextRecord>): Promise<Changed> {
+async function change(ctx: LockContext, next: (record: LockRecord) => LockRecord): Promise<Changed> {
   return await withMutex(ctx, async () => {
     const open = await recover(ctx);
-    if (open !== null && (open.outcome === 'unreachable' || open.outcome === 'refused')) return open;
+    if (stuck(open)) return open;
     let view = await loadView(ctx);
-    for (let round = 0; round < rounds; round++) {
-      let verdict = verdictOn(ctx, view);
-      if (round > 0 || verdict.is !== 'mine') {
-        const looked = await lookAtLock(ctx);
-        if (looked.outcome !== 'read') return looked;
-        ({ view, verdict } = looked);
-      }
-      if (verdict.is !== 'mine') return { outcome: 'not-ours', failure: notOurs(ctx, verdict) };
-      const moved = await moveLock(ctx, view, next(verdict.held));
-      if (moved.outcome !== 'lost') return moved;
+    let verdict = verdictOn(ctx, view);
+    let trouble: Failure | null = null;
+    if (verdict.is !== 'mine') {
+      const looked = await lookAtLock(ctx);
+      if (looked.outcome !== 'read') return looked;
+      ({ view, verdict } = looked);
     }
-    throw new Failure('busy', { detail: 'The lock changes faster than it can be written' });
+    for (let round = 1; round <= rounds; round++) {
+      if (verdict.is !== 'mine') return { outcome: 'not-ours', failure: lostFailure(ctx, view), loss: view.lost };
+      const moved = await moveLock(ctx, view, next(verdict.held.record));
+      if (moved.outcome === 'done') return moved;
+      if (moved.outcome === 'unreachable' || moved.outcome === 'refused') return moved;
+      if (moved.outcome === 'not-atomic') continue;
+      ({ view, verdict, failure: trouble } = moved);
+      if (moved.unchanged) await pause(ctx, round);
+    }
+    return faster(ctx, trouble);
   });
 }
 
-function notOurs(ctx: LockContext, verdict: Exclude<ReturnType<typeof verdictOn>, { is: 'mine' }>): Failure {
-  if (verdict.is === 'free' || verdict.is === 'takeable') return new Failure('lock-not-ours', { branch: ctx.branch });
-  return failureOf(ctx, verdict);
+/** Is it still not known what became of an earlier push? */
+export const stuck = (open: Awaited<ReturnType<typeof recover>>): open is NotDone =>
+  open !== null && (open.outcome === 'unreachable' || open.outcome === 'refused');
+
+export const pause = async (ctx: LockContext, round: number): Promise<void> =>
+  await ctx.clock.sleep(25 * 2 ** round * (0.5 + Math.random()), ctx.signal);
+
+/** Nothing stood in the way, and yet it could not be written. */
+export function faster(ctx: LockContext, last: Failure | null): NotDone {
+  const detail = String(last?.details['detail'] ?? 'the lock changes faster than it can be written');
+  return { outcome: 'refused', failure: new Failure('remote-refused', { remote: ctx.remote.name, detail }, last) };
 }

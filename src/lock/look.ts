@@ -5,7 +5,7 @@ import type { LockContext } from './context.ts';
 import { mirrorRef, type Namespace } from './names.ts';
 import { maxRecordBytes, parseRecord, type Seen } from './record.ts';
 
-export type Unreachable = { outcome: 'unreachable' | 'refused'; failure: Failure };
+export type Unreachable = { outcome: 'unreachable'; failure: Failure } | { outcome: 'refused'; failure: Failure };
 
 /**
  * Fetches the lock refs into our mirror (about 560 bytes, however many refs the remote has; `ls-remote` would read them
@@ -76,7 +76,9 @@ function failed(ctx: LockContext, result: Parameters<typeof sortFailure>[0], com
   const failure = gitFailure(result, [command], redact(ctx.remote.url));
   const { kind } = sortFailure(result);
   // A read that broke off has changed nothing: ambiguity is only the writer's trouble.
-  return { outcome: kind === 'transient' || kind === 'ambiguous' ? 'unreachable' : 'refused', failure };
+  return kind === 'transient' || kind === 'ambiguous'
+    ? { outcome: 'unreachable', failure }
+    : { outcome: 'refused', failure };
 }
 
 const options = (ctx: LockContext) => ({

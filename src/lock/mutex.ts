@@ -1,34 +1,35 @@
-import * as fs from 'node:fs/promises';
-import path from 'node:path';
-import lockfile from 'proper-lockfile';
 import { Failure } from '../model/failures.ts';
+import { alone } from '../project/guard.ts';
 import type { LockContext } from './context.ts';
 
+/** Work that waits its turn within this process, by project. */
+const turns = new Map<string, Promise<unknown>>();
+
+/** How long another process of this clone is waited for, ms: one push of the lock takes seconds at most. */
+const patienceMs = 60_000;
+
 /**
- * One writer of the lock at a time in this clone: the heartbeat would race its own publish. Across processes; a process
- * that was killed is out of the way after `stale` ms. Even two writers at once could only lose a swap to each other.
+ * One writer of the lock at a time in this clone: the heartbeat would race its own publish. First within the process,
+ * then across processes. It keeps us from getting in our own way; what is safe rests on the compare-and-swap alone.
+ * Throws `busy` when another process has it for too long.
  */
-export async function withMutex<T>(ctx: LockContext, work: () => Promise<T>): Promise<T> {
-  const folder = path.join(ctx.root, '.oxenvcs', 'state');
-  await fs.mkdir(folder, { recursive: true });
-  const release = await lockfile
-    .lock(path.join(folder, 'lock-writer'), {
-      realpath: false,
-      stale: 5000,
-      update: 1500,
-      retries: { retries: 150, factor: 1, minTimeout: 50, maxTimeout: 300, randomize: true },
-      // A machine that slept: the swap that is under way decides by itself.
-      onCompromised: () => undefined,
-    })
-    .catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code !== 'ELOCKED') throw cause;
-      throw new Failure('busy', { detail: 'Another process is changing the lock of this project' }, cause);
-    });
+export async function withMutex<T>(ctx: Pick<LockContext, 'root'>, work: () => Promise<T>): Promise<T> {
+  const before = turns.get(ctx.root) ?? Promise.resolve();
+  const turn = before.then(async () => await guarded(ctx, work));
+  const settled = turn.then(
+    () => undefined,
+    () => undefined,
+  );
+  turns.set(ctx.root, settled);
   try {
-    return await work();
+    return await turn;
   } finally {
-    await release().catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ERELEASED' && error.code !== 'ENOTACQUIRED') throw error; // it was compromised
-    });
+    if (turns.get(ctx.root) === settled) turns.delete(ctx.root);
   }
+}
+
+async function guarded<T>(ctx: Pick<LockContext, 'root'>, work: () => Promise<T>): Promise<T> {
+  const result = await alone(ctx, 'lock', patienceMs, work);
+  if (result.outcome === 'done') return result.value;
+  throw new Failure('busy', { detail: `Process ${result.pid ?? '?'} is changing the lock of this project` });
 }

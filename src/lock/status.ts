@@ -1,13 +1,19 @@
-import { isoTime } from '../system/clock.ts';
-import { loadView, type View } from './cache.ts';
-import type { LockContext } from './context.ts';
-import { lookAtLock, verdictOn } from './move.ts';
+import { git } from '../git/run.ts';
 import type { Failure } from '../model/failures.ts';
-import type { LockRecord } from './record.ts';
+import { isoTime } from '../system/clock.ts';
+import { loadView, type Loss, type View } from './cache.ts';
+import { capabilities, fencing } from './capabilities.ts';
+import type { LockContext } from './context.ts';
+import { readPending } from './journal.ts';
+import { recover } from './move.ts';
+import { withMutex } from './mutex.ts';
+import { knownRef } from './names.ts';
+import { type LockRecord, parseRecord } from './record.ts';
 import { isExpired } from './time.ts';
+import { lookAtLock } from './view.ts';
 
-/** A lock, as every `--json` gives it. */
-export interface ShownLock {
+/** A lock as scripts see it. */
+export interface LockJson {
   id: string;
   owner: { name: string; email: string; host: string };
   acquiredAt: string;
@@ -21,44 +27,118 @@ export interface ShownLock {
 export interface LockStatus {
   held: boolean;
   mine: boolean;
-  lock: ShownLock | null;
+  lock: LockJson | null;
   source: 'remote' | 'cache';
+  /** Null: the remote was never asked. */
   checkedAt: string | null;
   fencing: 'atomic' | 'advisory';
+  /** Nobody can say who holds it: it is of a newer program, or damaged. It counts as held. */
+  unreadable: 'newer' | 'damaged' | null;
+  /** It was ours and was taken from us. */
+  lost: Loss | null;
 }
 
-/** What the remote says now; without network what it said last, and why it could not be asked. */
-export async function lockStatus(ctx: LockContext): Promise<{ status: LockStatus; unreachable: Failure | null }> {
+export function lockJson(record: LockRecord, now: number): LockJson {
+  const { lockId, owner, acquiredAt, renewedAt, expiresAt, generation, message } = record;
+  const { name, email, host } = owner;
+  const times = { acquiredAt, renewedAt, expiresAt };
+  return { id: lockId, owner: { name, email, host }, ...times, generation, message, expired: isExpired(record, now) };
+}
+
+/**
+ * Who holds the lock: as the remote says, or, where it cannot be reached, as it said last (`failure`: why). What became
+ * of a push that was cut off is found out first.
+ */
+export async function lockStatus(ctx: LockContext): Promise<{ status: LockStatus; failure: Failure | null }> {
+  if ((await readPending(ctx)) !== null) await withMutex(ctx, async () => await recover(ctx));
   const looked = await lookAtLock(ctx);
-  if (looked.outcome === 'read') return { status: statusOf(ctx, looked.view, 'remote'), unreachable: null };
-  return { status: await cachedStatus(ctx), unreachable: looked.failure };
+  if (looked.outcome === 'read') return { status: await statusOf(ctx, looked.view, 'remote'), failure: null };
+  return { status: await cachedStatus(ctx), failure: looked.failure };
 }
 
-/** What was last seen, without network. */
-export const cachedStatus = async (ctx: LockContext): Promise<LockStatus> =>
-  statusOf(ctx, await loadView(ctx), 'cache');
+/** The same without network. */
+export async function cachedStatus(ctx: LockContext): Promise<LockStatus> {
+  return await statusOf(ctx, await loadView(ctx), 'cache');
+}
 
-export const shownLock = (record: LockRecord, now: number): ShownLock => ({
-  id: record.lockId,
-  owner: { name: record.owner.name, email: record.owner.email, host: record.owner.host },
-  acquiredAt: record.acquiredAt,
-  renewedAt: record.renewedAt,
-  expiresAt: record.expiresAt,
-  generation: record.generation,
-  message: record.message,
-  expired: isExpired(record, now),
-});
-
-function statusOf(ctx: LockContext, view: View, source: LockStatus['source']): LockStatus {
-  const verdict = verdictOn(ctx, view);
-  const record = view.seen.state === 'record' && view.seen.record.state === 'held' ? view.seen.record : null;
+async function statusOf(ctx: LockContext, view: View, source: LockStatus['source']): Promise<LockStatus> {
+  const { seen, checkedAt, lost } = view;
+  const held = seen.state === 'record' && seen.record.state === 'held' ? seen.record : null;
+  const unreadable = seen.state === 'newer' || seen.state === 'damaged' ? seen.state : null;
   return {
-    // A record that cannot be read counts as held: it is never overwritten.
-    held: verdict.is !== 'free',
-    mine: verdict.is === 'mine',
-    lock: record === null ? null : shownLock(record, ctx.clock.now()),
+    held: held !== null || unreadable !== null,
+    mine: held?.owner.clone === ctx.owner.clone,
+    lock: held ? lockJson(held, ctx.clock.now()) : null,
     source,
-    checkedAt: view.checkedAt === null ? null : isoTime(view.checkedAt),
-    fencing: 'atomic',
+    checkedAt: checkedAt === null ? null : isoTime(checkedAt),
+    fencing: fencing(await capabilities(ctx)),
+    unreadable,
+    lost,
   };
+}
+
+/** One change of hands. Renewals and publishes only show in `until` and `published`. */
+export interface HistoryEntry {
+  generation: number;
+  state: LockRecord['state'];
+  event: LockRecord['event'];
+  lockId: string;
+  owner: { name: string; email: string; host: string };
+  /** Who did it: the owner, or who broke it. */
+  by: { name: string; email: string; host: string };
+  at: string;
+  /** Of a holding: when it was last heard of. */
+  until: string;
+  published: string | null;
+  message: string;
+  reason: string | null;
+}
+
+/** Who held the lock, how long, who broke it and why; newest first. Read from what was last fetched: look first. */
+export async function lockHistory(ctx: LockContext, { limit = 1000 } = {}): Promise<HistoryEntry[]> {
+  // Records of a day are about a hundred; the chain is read from its tip as far as is needed.
+  const range = ['log', '--first-parent', '-z', '--format=%B', `--max-count=${limit * 50}`];
+  const exists = await git(ctx.root, ['for-each-ref', '--format=%(objecttype)', knownRef(ctx.branch)]);
+  if (exists.trim() !== 'commit') return [];
+  const messages = (await git(ctx.root, [...range, knownRef(ctx.branch)])).split('\0');
+  return changesOfHands(
+    messages.flatMap((message) => {
+      const read = parseRecord(message.trim());
+      return read.state === 'record' ? [read.record] : [];
+    }),
+  ).slice(0, limit);
+}
+
+const keepsHolding = new Set<LockRecord['event']>(['renewed', 'published']);
+
+/** Pure. `records`: newest first. */
+export function changesOfHands(records: LockRecord[]): HistoryEntry[] {
+  const entries: HistoryEntry[] = [];
+  let later: LockRecord | null = null;
+  for (const record of records) {
+    if (keepsHolding.has(record.event)) {
+      // The newest of its holding stands for those before it.
+      if (later?.lockId !== record.lockId || !keepsHolding.has(later.event)) later = record;
+      continue;
+    }
+    const last = later?.lockId === record.lockId && record.state === 'held' ? later : record;
+    later = null;
+    const { generation, state, event, lockId, renewedAt, message, reason } = record;
+    const person = ({ name, email, host }: LockRecord['owner']) => ({ name, email, host });
+    const who = { owner: person(record.owner), by: person(record.by ?? record.owner) };
+    const { published } = last;
+    entries.push({
+      generation,
+      state,
+      event,
+      lockId,
+      ...who,
+      at: renewedAt,
+      until: last.renewedAt,
+      published,
+      message,
+      reason,
+    });
+  }
+  return entries;
 }

@@ -3,8 +3,9 @@ import { parsePush, type PushedRef, whyRejected } from '../git/porcelain.ts';
 import { redact, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import type { LockContext } from './context.ts';
+import { refusal } from './refusal.ts';
 
-/** One ref to be moved from exactly `old` (null: it must not exist) to `next`. */
+/** One ref to be moved from exactly `old` (null: it must not exist) to `next` (empty: it is deleted). */
 export interface Move {
   ref: string;
   old: string | null;
@@ -22,13 +23,14 @@ export type Swapped =
   /** It may have landed, or may land still. */
   | { outcome: 'unclear'; failure: Failure }
   | { outcome: 'refused'; kind: Kind; failure: Failure }
-  | { outcome: 'not-atomic' };
+  /** The remote cannot move several refs at once; nothing was sent. */
+  | { outcome: 'not-atomic'; failure: Failure };
 
 /**
  * Moves all refs or none, in one push. Never a `+` refspec: git then ignores the lease. Judged by git's porcelain lines
  * first, since a push can exit with 0 and have moved nothing, or with 1 and have moved all.
  */
-export async function swap(ctx: LockContext, moves: Move[]): Promise<Swapped> {
+export async function swap(ctx: LockContext, moves: Move[], { atomic }: { atomic: boolean }): Promise<Swapped> {
   // What moves a branch may carry gigabytes: it is given up only when nothing has happened for a while.
   const carries = moves.some(({ old, next, ref }) => old !== next && ref.startsWith('refs/heads/'));
   const { timeoutMs } = ctx.settings.network;
@@ -44,7 +46,7 @@ export async function swap(ctx: LockContext, moves: Move[]): Promise<Swapped> {
     '--progress',
     '--no-verify',
     '--recurse-submodules=no',
-    '--atomic',
+    ...(atomic ? ['--atomic'] : []),
     ...moves.map(({ ref, old }) => `--force-with-lease=${ref}:${old ?? ''}`),
     '--',
     ctx.remote.url,
@@ -66,10 +68,10 @@ export async function swap(ctx: LockContext, moves: Move[]): Promise<Swapped> {
     // "with others" alone: the server's transaction failed as a whole, because of one of the refs.
     if (!why.includes('refused')) return { outcome: 'lost', failure };
     const refused = rejected.find((ref) => whyRejected(ref) === 'refused');
-    const detail = reason(refused, result.stderr);
+    const detail = refusal(refused, result.stderr);
     return { outcome: 'refused', kind: 'policy', failure: new Failure('remote-refused', { detail, remote }, failure) };
   }
-  if (/does not support --atomic push/.test(result.stderr)) return { outcome: 'not-atomic' };
+  if (/does not support --atomic push/.test(result.stderr)) return { outcome: 'not-atomic', failure };
   const { kind } = sortFailure(result);
   if (kind === 'transient') return { outcome: 'unreachable', failure };
   if (kind === 'ambiguous' || kind === 'permanent' || kind === 'lost-race' || result.exitCode === 0)
@@ -88,13 +90,3 @@ function bytesWritten(stderr: string): number {
 }
 
 const answered = (answers: PushedRef[], { ref }: Move): boolean => answers.some(({ to }) => to === ref);
-
-/** The server's own words where it sent some: "remote: error: GH006: Protected branch update failed". */
-function reason(refused: PushedRef | undefined, stderr: string): string {
-  const told = stderr
-    .split(/\r?\n|\r/)
-    .map((line) => /^remote: (?:error: |fatal: )?(.*\S)/.exec(line)?.[1])
-    .find((line) => line !== undefined);
-  const summary = refused?.summary ?? '';
-  return told === undefined ? summary : `${told} ${summary}`;
-}

@@ -36,6 +36,13 @@ export function takeableInMs(record: Times, { now, unchangedMs }: Observation): 
   return Math.max(0, byClock, byWatching);
 }
 
+/**
+ * Since when (uptime) the same record has been seen, after one more look. After a restart the uptime begins anew: what
+ * was seen before it has then stood for at least as long as this computer is up.
+ */
+export const seenSince = (before: { same: boolean; sinceUptime: number }, uptime: number): number =>
+  before.same ? (before.sinceUptime > uptime ? 0 : before.sinceUptime) : uptime;
+
 export interface Renewed {
   /** Wall clock when the last renewal was made (before it was sent). */
   at: number;

@@ -7,12 +7,14 @@ import { type Project, statePath } from './project.ts';
 import { readRecord, writeRecord } from './state.ts';
 
 /**
- * One process at a time for one job of a project (watching, publishing, setting up), on this machine. proper-lockfile takes a lock
+ * One process at a time for one job of a project (watching, publishing, setting up, writing the lock), on this machine. proper-lockfile takes a lock
  * for stale when it was not touched for a while; after a SIGKILL nobody should have to wait for that, so the holder's
  * process number stands beside the lock, and the lock of a dead process is taken at once.
  */
 
 const Holder = v.object({ v: v.literal(1), pid: v.number() });
+
+export type Job = 'watch' | 'publish' | 'setup' | 'lock';
 
 export type Guarded<T> = { outcome: 'done'; value: T } | { outcome: 'taken'; pid: number | null };
 
@@ -22,7 +24,7 @@ export type Guarded<T> = { outcome: 'done'; value: T } | { outcome: 'taken'; pid
  */
 export async function alone<T>(
   project: Pick<Project, 'root'>,
-  job: 'watch' | 'publish' | 'setup',
+  job: Job,
   patienceMs: number,
   work: (lost: AbortSignal) => Promise<T>,
 ): Promise<Guarded<T>> {

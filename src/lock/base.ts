@@ -1,0 +1,51 @@
+import { git, gitLine, tryGit } from '../git/run.ts';
+import { Failure } from '../model/failures.ts';
+import type { LockContext } from './context.ts';
+import { remoteTip, type Unreachable } from './look.ts';
+import { trackingRef } from './move.ts';
+import { isAncestor } from './view.ts';
+
+/**
+ * What the remote's branch is at, and whether this clone holds it. Who takes the lock on an old version has locked
+ * nothing: what the others published since would have to be joined, or be lost.
+ */
+export type Base =
+  | { outcome: 'base'; tip: string | null }
+  /** The remote's branch holds something that `tip` (the local one) does not. */
+  | { outcome: 'stale-base'; failure: Failure };
+
+/**
+ * As far as is known here, without asking. `tip` null: nothing is known of the remote's branch. `held`: the local branch
+ * holds it.
+ */
+export async function knownBase(ctx: LockContext): Promise<{ tip: string | null; held: boolean }> {
+  const [remote, local] = [trackingRef(ctx), `refs/heads/${ctx.branch}`];
+  const listed = await git(ctx.root, ['for-each-ref', '--format=%(refname) %(objectname)', remote, local]);
+  const commitAt = (ref: string) =>
+    listed
+      .split('\n')
+      .find((line) => line.startsWith(`${ref} `))
+      ?.slice(ref.length + 1) ?? null;
+  const tip = commitAt(remote);
+  return { tip, held: tip !== null && (tip === commitAt(local) || (await isAncestor(ctx, tip, commitAt(local)))) };
+}
+
+/** Asks the remote, and notes what it says if `tip` (a commit, or the local branch) holds it. */
+export async function askBase(ctx: LockContext, tip = `refs/heads/${ctx.branch}`): Promise<Base | Unreachable> {
+  const found = await remoteTip(ctx);
+  if (found.outcome !== 'read') return found;
+  if (found.tip === null) {
+    // It was never there, or was deleted or renamed: git's note of it would keep us from making it again.
+    if ((await knownBase(ctx)).tip !== null) await gitLine(ctx.root, ['update-ref', '-d', trackingRef(ctx)]);
+    return { outcome: 'base', tip: null };
+  }
+  if (!(await isHere(ctx, found.tip)) || !(await isAncestor(ctx, found.tip, tip)))
+    return { outcome: 'stale-base', failure: staleBase(ctx) };
+  await gitLine(ctx.root, ['update-ref', trackingRef(ctx), found.tip]);
+  return { outcome: 'base', tip: found.tip };
+}
+
+export const staleBase = (ctx: LockContext): Failure => new Failure('stale-base', { branch: ctx.branch });
+
+const isHere = async (ctx: LockContext, commit: string): Promise<boolean> =>
+  (await tryGit(ctx.root, ['cat-file', '-e', `${commit}^{commit}`])).exitCode === 0;

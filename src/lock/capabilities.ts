@@ -1,0 +1,55 @@
+import path from 'node:path';
+import * as v from 'valibot';
+import { readRecord, writeRecord } from '../project/state.ts';
+import { type LockContext, remoteKey } from './context.ts';
+import { namespaces } from './names.ts';
+
+/** What the remote allows, as found out by the probe (probe.ts) or by a push that it turned down. */
+const schema = v.object({
+  v: v.literal(1),
+  remote: v.string(),
+  /** Where it lets us keep lock refs. */
+  namespace: v.picklist(namespaces),
+  /** All refs of a push or none. Without it a save is not fenced: "advisory". */
+  atomic: v.boolean(),
+  /** May refs be deleted? Null: not found out. */
+  deletes: v.nullable(v.boolean()),
+  /** May the branch be moved? Null: not found out. */
+  branch: v.nullable(v.boolean()),
+  /** What it said where it forbids something. */
+  said: v.nullable(v.string()),
+  /** Wall clock, ms; null: assumed, not probed. */
+  probedAt: v.nullable(v.number()),
+});
+
+export type Capabilities = Omit<v.InferOutput<typeof schema>, 'v' | 'remote'>;
+
+const assumed: Capabilities = {
+  namespace: namespaces[0],
+  atomic: true,
+  deletes: null,
+  branch: null,
+  said: null,
+  probedAt: null,
+};
+
+const fileOf = ({ root }: Pick<LockContext, 'root'>): string => path.join(root, '.oxenvcs', 'state', 'remote.json');
+
+/** What is known of the remote; until it was probed, the best is assumed. */
+export async function capabilities(ctx: Pick<LockContext, 'root' | 'remote'>): Promise<Capabilities> {
+  const read = await readRecord(ctx, fileOf(ctx), schema);
+  return read.state === 'ok' && read.value.remote === remoteKey(ctx) ? read.value : assumed;
+}
+
+/** Remembers what was found out. */
+export async function learn(
+  ctx: Pick<LockContext, 'root' | 'remote'>,
+  found: Partial<Capabilities>,
+): Promise<Capabilities> {
+  const now = { ...(await capabilities(ctx)), ...found };
+  await writeRecord(fileOf(ctx), { ...now, v: 1, remote: remoteKey(ctx) });
+  return now;
+}
+
+/** The word of the contract. */
+export const fencing = ({ atomic }: Capabilities): 'atomic' | 'advisory' => (atomic ? 'atomic' : 'advisory');
