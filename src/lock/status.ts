@@ -114,31 +114,17 @@ const keepsHolding = new Set<LockRecord['event']>(['renewed', 'published']);
 /** Pure. `records`: newest first. */
 export function changesOfHands(records: LockRecord[]): HistoryEntry[] {
   const entries: HistoryEntry[] = [];
-  let later: LockRecord | null = null;
+  let newest: LockRecord | null = null; // of the holding that is being read
   for (const record of records) {
-    if (keepsHolding.has(record.event)) {
-      // The newest of its holding stands for those before it.
-      if (later?.lockId !== record.lockId || !keepsHolding.has(later.event)) later = record;
-      continue;
-    }
-    const last = later?.lockId === record.lockId && record.state === 'held' ? later : record;
-    later = null;
-    const { generation, state, event, lockId, renewedAt, message, reason } = record;
-    const person = ({ name, email, host }: LockRecord['owner']) => ({ name, email, host });
-    const who = { owner: person(record.owner), by: person(record.by ?? record.owner) };
-    const { published } = last;
-    entries.push({
-      generation,
-      state,
-      event,
-      lockId,
-      ...who,
-      at: renewedAt,
-      until: last.renewedAt,
-      published,
-      message,
-      reason,
-    });
+    if (newest?.lockId !== record.lockId) newest = record;
+    if (keepsHolding.has(record.event)) continue;
+    const { generation, state, event, lockId, renewedAt: at, message, reason } = record;
+    const last = state === 'held' ? newest : record;
+    const [owner, by] = [person(record.owner), person(record.by ?? record.owner)];
+    const { renewedAt: until, published } = last;
+    entries.push({ generation, state, event, lockId, owner, by, at, until, published, message, reason });
   }
   return entries;
 }
+
+const person = ({ name, email, host }: LockRecord['owner']) => ({ name, email, host });

@@ -20,7 +20,8 @@ const longestMs = 15_000;
 export async function acquireWaiting(ctx: LockContext, wanted: Wanted, ports: WaitPorts): Promise<Acquired> {
   const end = ctx.clock.monotonic() + ports.waitMs;
   let told: string | null = null;
-  for (let gap = firstMs; ; gap = Math.min(longestMs, gap * 1.5)) {
+  let gap = firstMs;
+  for (;;) {
     const got = await acquireLock(ctx, wanted);
     if (got.outcome !== 'held') return got;
     const lockId = got.held?.record.lockId ?? '';
@@ -30,12 +31,13 @@ export async function acquireWaiting(ctx: LockContext, wanted: Wanted, ports: Wa
       const left = end - ctx.clock.monotonic();
       if (left <= 0) return got;
       await ctx.clock.sleep(Math.min(gap, left), ctx.signal);
-    } while (await isStillHeld(ctx));
+      gap = Math.min(longestMs, gap * 1.5);
+    } while (!(await mayBeFree(ctx)));
   }
 }
 
-/** Only when it may be free is it asked for: many who wait must not push all the time. */
-async function isStillHeld(ctx: LockContext): Promise<boolean> {
+/** Only when it may be free is it asked for: many who wait must not push all the time. A remote that is away is waited for too. */
+async function mayBeFree(ctx: LockContext): Promise<boolean> {
   const looked = await lookAtLock(ctx);
-  return looked.outcome === 'read' && looked.verdict.is === 'held';
+  return looked.outcome === 'refused' || (looked.outcome === 'read' && looked.verdict.is !== 'held');
 }
