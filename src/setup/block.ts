@@ -6,7 +6,7 @@ const end = '# oxenvcs: end';
  * other lines stay as they are, byte for byte. Pure; doing it twice is the same as once.
  */
 export function withBlock(text: string, lines: readonly string[]): string {
-  const eol = text.includes('\r\n') ? '\r\n' : '\n';
+  const eol = /\r(\n|$)/.test(text) ? '\r\n' : '\n';
   const block = [`${begin} (kept up to date by oxenvcs; your own lines go above or below)`, ...lines, end].join(eol);
   const found = findBlock(text);
   if (found !== null) return text.slice(0, found.from) + block + text.slice(found.to);
@@ -22,11 +22,14 @@ export function withoutBlock(text: string): string {
   return before + text.slice(found.to).replace(/^\r?\n/, '');
 }
 
+/** From a begin to the end next to it: one that lost its partner in an edit must not swallow the lines between. */
 function findBlock(text: string): { from: number; to: number } | null {
-  const last = /^# oxenvcs: end[ \t]*(?=\r?$)/m.exec(text);
-  if (last === null) return null;
-  // The begin next to the end: one without an end of its own, left by an edit, must not swallow the lines between.
-  const from = text.lastIndexOf(begin, last.index);
-  if (from < 0 || (from > 0 && text[from - 1] !== '\n')) return null;
-  return { from, to: last.index + last[0].length };
+  let from: number | null = null;
+  let at = 0;
+  for (const line of text.split('\n')) {
+    if (line.startsWith(begin)) from = at;
+    if (line.trimEnd() === end && from !== null) return { from, to: at + end.length };
+    at += line.length + 1;
+  }
+  return null;
 }
