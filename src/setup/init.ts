@@ -86,15 +86,17 @@ export async function init(dir: string, options: InitOptions): Promise<Initializ
 
 async function setUp(request: Request): Promise<Initialized> {
   const { root, options } = request;
-  const here = await standing(root);
-  const sight = request.sight ?? (await lookAtOrigin(here));
-  const branch = chooseBranch(options.branch, here, sight);
-  if (here.repository === 'used' && !here.isProject) await assertQuiet(root);
+  const before = await standing(root);
+  const sight = request.sight ?? (await lookAtOrigin(before));
+  const branch = chooseBranch(options.branch, before, sight);
+  if (before.repository === 'used' && !before.isProject) await assertQuiet(root);
 
   const story: Story = { created: [], warnings: [] };
-  const made = await makeRepository(here, branch, story);
+  const made = await makeRepository(before, branch, story);
   try {
-    return await fillRepository(request, here, sight, branch, story);
+    // Outside of a synced folder an earlier repository of this folder may have been found again.
+    const here = made === null ? before : await standing(root);
+    return await fillRepository(request, here, sight, chooseBranch(options.branch, here, sight), story);
   } catch (error) {
     // Half a repository would be taken for the user's own the next time.
     if (made !== null && (await hasNoCommits(root))) await removeRepository(root, made);

@@ -36,7 +36,8 @@ describe('the folder of a sync service is known', () => {
     ['/Volumes/Big/.tmp.driveupload', 'Google Drive'],
     ['/Volumes/Big/Box of songs/Song/.stfolder', 'Syncthing'],
   ])('by the file %s, wherever it lies', (marker, service) =>
-    expect(syncedBy('/Volumes/Big/Box of songs/Song', '/Users/ann', new Set([marker]))).toBe(service));
+    expect(syncedBy('/Volumes/Big/Box of songs/Song', '/Users/ann', new Set([marker]))).toBe(service),
+  );
 
   it('but not by the settings of Dropbox in the home folder: all of it would count', () => {
     expect(syncedBy('/home/ann/Music/Song', '/home/ann', new Set(['/home/ann/.dropbox']))).toBeNull();
@@ -74,7 +75,16 @@ describe('a block of our lines in a file of the user', () => {
   it('is replaced where it stands, between lines of the user', () => {
     const before = `above\n\n${withBlock('', ['old'])}below\n`;
     const after = withBlock(before, ['new', 'newer']);
-    expect(after.split('\n')).toEqual(['above', '', expect.stringMatching(/begin/), 'new', 'newer', '# oxenvcs: end', 'below', '']);
+    expect(after.split('\n')).toEqual([
+      'above',
+      '',
+      expect.stringMatching(/begin/),
+      'new',
+      'newer',
+      '# oxenvcs: end',
+      'below',
+      '',
+    ]);
   });
 
   it('does not swallow the lines after a begin that lost its end', () => {
@@ -115,7 +125,8 @@ it('inside a package the folder around it is meant', () => {
 });
 
 it('a path is told from an address of another computer as Git does', () => {
-  for (const path of ['/srv/team.git', '../team.git', 'team.git', './a:b', '/a/b:c']) expect(isLocalPath(path)).toBe(true);
+  for (const path of ['/srv/team.git', '../team.git', 'team.git', './a:b', '/a/b:c'])
+    expect(isLocalPath(path)).toBe(true);
   for (const url of ['git@host:team.git', 'host:team', 'https://host/x.git', 'file:///srv/x.git', 'ssh://h/x'])
     expect(isLocalPath(url)).toBe(false);
   expect(isLocalPath('D:\\team.git', 'win32')).toBe(true);
