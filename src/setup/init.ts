@@ -24,7 +24,7 @@ import {
   removeRepository,
   startBranch,
 } from './repository.ts';
-import { setPublishedBranch, setSettings } from './settings.ts';
+import { setSettings } from './settings.ts';
 import { chooseBranch, type Standing, standing, tipSeen } from './standing.ts';
 import { mayBeInICloud, syncService } from './synced.ts';
 import { isVault } from './vault.ts';
@@ -75,11 +75,19 @@ export async function init(dir: string, options: InitOptions): Promise<Initializ
     url === null ? null : await lookAt(root, url, options.branch ?? config.branch, config.network.timeoutMs);
   if (sight?.state === 'refused') throw sight.failure;
   try {
-    const result = await alone({ root }, 'setup', 30_000, async () => await setUp({ root, options, url, sight }));
+    const holder = statePath({ root }, 'setup-holder.json');
+    const work = async () => {
+      try {
+        return await setUp({ root, options, url, sight });
+      } finally {
+        await fs.rm(holder, { force: true });
+      }
+    };
+    const result = await alone({ root }, 'setup', 30_000, work);
     if (result.outcome === 'done') return result.value;
     throw new Failure('busy', { detail: `${root} is being set up by another oxenvcs (process ${result.pid ?? '?'})` });
   } finally {
-    // Only the lock needed these; one that holds anything else stays.
+    // Only the lock needed these; a folder that holds anything else stays.
     for (const folder of ['.oxenvcs/state', '.oxenvcs']) await fs.rmdir(path.join(root, folder)).catch(() => undefined);
   }
 }
@@ -87,9 +95,9 @@ export async function init(dir: string, options: InitOptions): Promise<Initializ
 async function setUp(request: Request): Promise<Initialized> {
   const { root, options } = request;
   const before = await standing(root);
+  if (before.repository === 'used' && !before.isProject) await assertQuiet(root);
   const sight = request.sight ?? (await lookAtOrigin(before));
   const branch = chooseBranch(options.branch, before, sight);
-  if (before.repository === 'used' && !before.isProject) await assertQuiet(root);
 
   const story: Story = { created: [], warnings: [] };
   const made = await makeRepository(before, branch, story);
@@ -101,8 +109,6 @@ async function setUp(request: Request): Promise<Initialized> {
     // Half a repository would be taken for the user's own the next time.
     if (made !== null && (await hasNoCommits(root))) await removeRepository(root, made);
     throw error;
-  } finally {
-    await fs.rm(statePath({ root }, 'setup-holder.json'), { force: true });
   }
 }
 
@@ -179,7 +185,6 @@ async function fillRepository(
       : await ownCommit(root, files, { created, warnings }, here.isProject);
 
   const project = await openProject(root);
-  await setPublishedBranch(root, project.config.branch, here.isProject ? here.config.branch : null);
   if ((await currentBranch(project)) !== project.config.branch)
     warnings.push(
       `The branch ${project.config.branch} is not checked out: only what is saved while it is gets published.`,

@@ -1,4 +1,4 @@
-import { gitAsks, tryGit, git } from '../git/run.ts';
+import { git, tryGit } from '../git/run.ts';
 
 /** Git's settings for a project, in its local configuration: they hold for every Git client that works in it. */
 interface Setting {
@@ -49,17 +49,3 @@ export async function localSetting(root: string, key: string): Promise<string | 
   const result = await tryGit(root, ['config', '--local', '--get', key]);
   return result.exitCode === 0 ? result.stdout.toString('utf8').replace(/\r?\n$/, '') : null;
 }
-
-/**
- * Tells the hooks which branch is published: `oxenvcs.branch`, one value for each worktree that is a project.
- * `former`: what this project published before. True if something changed.
- */
-export async function setPublishedBranch(root: string, branch: string, former: string | null): Promise<boolean> {
-  const known = await gitAsks(root, ['config', '--local', '--fixed-value', '--get', key, branch]);
-  if (former !== null && former !== branch)
-    await tryGit(root, ['config', '--local', '--fixed-value', '--unset-all', key, former]);
-  if (!known) await git(root, ['config', '--local', '--add', key, branch]);
-  return !known;
-}
-
-const key = 'oxenvcs.branch';

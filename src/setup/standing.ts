@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { gitLine } from '../git/run.ts';
 import { type Config, defaults } from '../model/config.ts';
-import { Failure } from '../model/failures.ts';
 import { configPath, currentBranch, loadConfig, openProject } from '../project/project.ts';
 import { exists } from '../system/disk.ts';
 import { findPlace } from './place.ts';
@@ -33,20 +32,12 @@ export async function standing(root: string): Promise<Standing> {
   return { root, config, repository, hasCommits, isProject, checkedOut };
 }
 
-/**
- * Which branch is published: the one asked for, else the one that the settings name, else the one that is there.
- * Throws `usage` where none is.
- */
+/** Which branch is published: the one asked for, else the one that the settings name, else the one that is there. Pure. */
 export function chooseBranch(asked: string | undefined, here: Standing, sight: Sight | null): string {
   if (asked !== undefined) return asked;
   if (here.isProject || here.config.branch !== defaults.branch) return here.config.branch;
-  const remotes = sight?.state === 'seen' ? (sight.head?.branch ?? null) : null;
-  if (here.repository !== 'used') return remotes ?? here.checkedOut ?? defaults.branch;
-  if (here.checkedOut !== null) return here.checkedOut;
-  throw new Failure('usage', {
-    detail: `no branch is checked out in ${here.root}; check one out, or name the one to publish with --branch`,
-    command: 'init',
-  });
+  const cloned = here.hasCommits || sight?.state !== 'seen' ? null : sight.head?.branch;
+  return cloned ?? here.checkedOut ?? defaults.branch;
 }
 
 /** The commit that the remote has of a branch, as far as was seen. Pure. */

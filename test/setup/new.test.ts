@@ -197,7 +197,8 @@ describe('two at once', () => {
   it('end with one repository and one first version, whoever was first', async () => {
     const root = await song(live);
     const both = await Promise.all([setUp(root), setUp(root)]);
-    expect(both.map(({ created }) => created.length).toSorted()).toEqual([0, 5]);
+    expect(both.map(({ created }) => created.length === 0)).toContain(true);
+    expect(both.flatMap(({ created }) => created)).toHaveLength(5);
     expect(await gitLine(root, ['rev-list', '--count', 'HEAD'])).toBe('1');
     expect(await status(root)).toEqual([]);
   });
