@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { whyNotNow } from '../commit/busy.ts';
 import { gitLine, redact } from '../git/run.ts';
-import { Failure } from '../model/failures.ts';
+import { asFailure, Failure } from '../model/failures.ts';
 import { alone } from '../project/guard.ts';
 import { configPath, currentBranch, loadConfig, openProject, type Project, statePath } from '../project/project.ts';
 import { exists, ifMissing } from '../system/disk.ts';
@@ -11,7 +11,7 @@ import { adoptHistory } from './adopt.ts';
 import { connect, remoteWarnings } from './connect.ts';
 import { findDaw } from './find-daw.ts';
 import { commitEverything, commitOwnFiles, writeOwnFiles } from './first-version.ts';
-import { installHooks } from './hooks.ts';
+import { type HookChanges, installHooks } from './hooks.ts';
 import { ensureIdentity } from './identity.ts';
 import { type OwnFile, ownFiles } from './own-files.ts';
 import { findPlace } from './place.ts';
@@ -190,7 +190,7 @@ async function fillRepository(
       `The branch ${project.config.branch} is not checked out: only what is saved while it is gets published.`,
     );
   if (options.hooks) {
-    const hooks = await installHooks(project);
+    const hooks = await installHooks(project).catch(withoutHooks);
     created.push(...hooks.done);
     warnings.push(...hooks.warnings);
   }
@@ -229,6 +229,11 @@ async function ownCommit(
   const changed = await writeOwnFiles(root, files);
   if (changed.length > 0) created.push(changed.join(', '));
   return commit;
+}
+
+/** Hooks only serve commits made by hand: a song becomes a project without them, too. */
+function withoutHooks(error: unknown): HookChanges {
+  return { done: [], warnings: [`The Git hooks could not be installed: ${asFailure(error).message}`] };
 }
 
 /** On one line: a newline in a folder's name must not end the subject. */

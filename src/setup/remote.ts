@@ -87,7 +87,7 @@ export async function setRemote(root: string, name: string, url: string): Promis
   }
   await git(root, ['remote', 'set-url', '--', name, url]);
   await tryGit(root, ['config', '--local', '--unset-all', `remote.${name}.pushurl`]);
-  const remembered = [`refs/remotes/${name}/`, 'refs/oxenvcs/mirror/'];
+  const remembered = [`refs/remotes/${name}/`, 'refs/oxenvcs/mirror/', 'refs/oxenvcs/known/'];
   const changes = await git(root, ['for-each-ref', '--format=delete %(refname)', ...remembered]);
   if (changes !== '') await git(root, ['update-ref', '--no-deref', '--stdin'], { input: changes });
   // The lock as it was seen last, and how the last try to publish ended.

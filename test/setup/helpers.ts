@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { git } from '../../src/git/run.ts';
+import { run } from '../../src/system/process.ts';
 import { init, type Initialized, type InitOptions } from '../../src/setup/init.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 
@@ -43,3 +44,13 @@ export async function status(root: string): Promise<string[]> {
 }
 
 export const ours = ['.gitattributes', '.gitignore', '.oxenvcs/config.json'];
+
+/** Git as the user runs it: with hooks, without our settings. */
+export async function byHand(
+  cwd: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const { exitCode, stdout, stderr } = await run('git', args, { cwd, env: { ...process.env, ...env } });
+  return { code: exitCode, stdout: stdout.toString('utf8'), stderr };
+}
