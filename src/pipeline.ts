@@ -9,6 +9,7 @@ import type { Committed, Save } from './model/save.ts';
 import { alone } from './project/guard.ts';
 import type { Project } from './project/project.ts';
 import { noteWatcher } from './project/watcher.ts';
+import { type KeeperEvent, startKeeper } from './keeper.ts';
 import { type PublisherEvent, startPublisher } from './publisher.ts';
 import { enqueue } from './queue/entries.ts';
 import { type Clock, isoTime } from './system/clock.ts';
@@ -17,6 +18,7 @@ import { type WatchEvent, watchProject } from './watch/watch.ts';
 export type PipelineEvent =
   | WatchEvent
   | PublisherEvent
+  | KeeperEvent
   | { event: 'watching'; project: string; daw: string }
   | { event: 'version'; commit: string; message: string }
   | { event: 'stopped' };
@@ -46,7 +48,12 @@ export async function watchAndPublish(
 ): Promise<void> {
   const { root, config } = project;
   const guarded = await alone(project, 'watch', 0, async (lost) => {
-    const publisher = startPublisher(project, clock, tell);
+    const keeper = startKeeper(project, clock, tell);
+    const publisher = startPublisher(project, clock, (event) => {
+      if (event.event === 'locked') keeper.held();
+      // The same lock as before is no news.
+      if (event.event !== 'locked' || event.outcome !== 'already-mine') tell(event);
+    });
     tell({ event: 'watching', project: root, daw: profile.title });
     await bringIndexUp(project);
     try {
@@ -65,12 +72,16 @@ export async function watchAndPublish(
         },
         tell: (event) => {
           if (event.event === 'changed') publisher.wantLock();
-          if (event.event === 'state') noteWatcher(project, event);
+          if (event.event === 'state') {
+            keeper.active();
+            noteWatcher(project, event);
+          }
           tell(event);
         },
       });
     } finally {
       await publisher.stop();
+      await keeper.stop();
       tell({ event: 'stopped' });
     }
   });

@@ -2,6 +2,7 @@ import { acquireLock } from './lock/lease.ts';
 import { type LockContext, lockContext } from './lock/context.ts';
 import { asFailure, Failure } from './model/failures.ts';
 import { RetryPolicy } from './network/retry.ts';
+import { unplugged } from './network/unplugged.ts';
 import type { Project } from './project/project.ts';
 import { publish } from './push/publish.ts';
 import { type Drained, drain } from './queue/drain.ts';
@@ -21,8 +22,8 @@ export interface PublishPorts {
   signal: AbortSignal;
   /** How long another process that publishes is waited for, ms. */
   patienceMs: number;
-  /** The lock was free, and is ours now. */
-  onLocked?: (outcome: 'acquired' | 'taken-over') => void;
+  /** The lock is ours now. */
+  onLocked?: (outcome: Taken) => void;
 }
 
 /** One pass: takes the lock if it is free, then everything that waits goes out as one atomic push. */
@@ -41,7 +42,7 @@ export async function publishQueue(
       const ctx = await lockContext(project, clock, ended);
       if (project.config.lock.auto) {
         const outcome = await takeLock(ctx);
-        if (outcome !== 'already-mine') onLocked?.(outcome);
+        onLocked?.(outcome);
       }
       return await publishCommit(ctx, tip);
     },
@@ -67,19 +68,22 @@ async function publishCommit(ctx: LockContext, tip: string): Promise<Pushed> {
     case 'moved':
     case 'unreachable':
     case 'refused':
-      throw published.failure;
+      throw await unplugged(published.failure, ctx.remote.url);
   }
 }
 
+type Taken = 'acquired' | 'already-mine' | 'taken-over';
+
 /** For a save. Throws where somebody else has it, or the remote cannot be asked. */
-export async function takeLock(ctx: LockContext): Promise<'acquired' | 'already-mine' | 'taken-over'> {
+export async function takeLock(ctx: LockContext): Promise<Taken> {
   const acquired = await acquireLock(ctx, { how: 'save' });
-  if ('failure' in acquired) throw acquired.failure;
+  if ('failure' in acquired) throw await unplugged(acquired.failure, ctx.remote.url);
   return acquired.outcome;
 }
 
 export type PublisherEvent =
-  | { event: 'locked'; outcome: 'acquired' | 'taken-over' }
+  /** `already-mine`: a process before this one has left it behind. */
+  | { event: 'locked'; outcome: 'acquired' | 'already-mine' | 'taken-over' }
   | { event: 'published'; commit: string; versions: number; bytesSent: number }
   /** The lock is somebody else's: the versions wait here. */
   | { event: 'waiting'; versions: number; failure: Failure }
@@ -106,7 +110,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
   const wanted = { lock: false, publish: true };
   let last = '';
 
-  const onLocked = (outcome: 'acquired' | 'taken-over'): void => tell({ event: 'locked', outcome });
+  const onLocked = (outcome: Taken): void => tell({ event: 'locked', outcome });
   const ring = (): void => wakeUp.abort();
   const pause = async (ms: number): Promise<void> => {
     const signal = AbortSignal.any([wakeUp.signal, stopped.signal]);
@@ -151,7 +155,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
   const earlyLock = async (): Promise<void> => {
     try {
       const outcome = await takeLock(await lockContext(project, clock, stopped.signal));
-      if (outcome !== 'already-mine') onLocked(outcome);
+      onLocked(outcome);
     } catch (error) {
       const failure = asFailure(error);
       // Offline is told when the version cannot be published; who has the lock is told now.

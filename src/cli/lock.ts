@@ -1,6 +1,9 @@
+import { breakLock } from '../lock/break.ts';
 import { lockContext } from '../lock/context.ts';
-import { acquireLock, releaseLock } from '../lock/lease.ts';
-import { type LockStatus, lockStatus, shownLock } from '../lock/status.ts';
+import { releaseLock, renewLock } from '../lock/lease.ts';
+import { lockHistory, lockJson, type LockStatus, lockStatus } from '../lock/status.ts';
+import { lookAtLock } from '../lock/view.ts';
+import { acquireWaiting } from '../lock/wait.ts';
 import { Failure } from '../model/failures.ts';
 import { command } from './command.ts';
 import { duration, localTime } from './format.ts';
@@ -16,41 +19,29 @@ const acquire = command({
       .option('wait', { type: 'string', describe: 'Wait for it: 90s, 10m, 4h', requiresArg: true })
       .option('message', { type: 'string', describe: 'What for: shown to the others', requiresArg: true }),
   async run({ timeout, wait, message }, context) {
-    if (timeout !== undefined && !(timeout > 0))
+    if (timeout !== undefined && !(timeout > 0 && Number.isFinite(timeout)))
       throw new Failure('usage', { detail: '--timeout takes a number of hours above 0', command: 'lock acquire' });
     const waitMs = wait === undefined ? 0 : duration(wait, 'lock acquire');
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const wanted = {
-      how: 'hand' as const,
-      ...(timeout === undefined ? {} : { leaseMs: timeout * 3_600_000 }),
-      ...(message === undefined ? {} : { message }),
-    };
-    const end = context.clock.monotonic() + waitMs;
-    let told = '';
-    for (;;) {
-      const { attempts, value } = await withRetries(project, context, async () => {
-        const result = await acquireLock(ctx, wanted);
-        if (result.outcome === 'unreachable' || result.outcome === 'refused') throw result.failure;
-        return result;
+    const lease = timeout === undefined ? {} : { leaseMs: Math.round(timeout * 3_600_000) };
+    const wanted = { how: 'hand' as const, ...lease, ...(message === undefined ? {} : { message }) };
+    const { attempts, value } = await withRetries(project, context, async () => {
+      const got = await acquireWaiting(ctx, wanted, {
+        waitMs,
+        onHeld: ({ failure }) => {
+          if (waitMs > 0) context.output.tell(`Waiting: ${failure.message}`, { event: 'waiting', ...failure.details });
+        },
       });
-      if (!('failure' in value)) {
-        const { outcome, held } = value;
-        const how = outcome === 'already-mine' ? 'You have the lock already' : 'Lock acquired';
-        return {
-          data: { lock: shownLock(held.record, context.clock.now()), attempts, outcome },
-          lines: [
-            `✓ ${how}${attempts > 1 ? ` after ${attempts} attempts` : ''}; it lasts until ${localTime(held.record.expiresAt)}.`,
-          ],
-        };
-      }
-      const left = end - context.clock.monotonic();
-      if (value.outcome === 'stale-base' || left <= 0) throw value.failure;
-      if (value.failure.message !== told)
-        context.output.tell(`Waiting: ${value.failure.message}`, { event: 'waiting', ...value.failure.details });
-      told = value.failure.message;
-      await context.clock.sleep(Math.min(left, project.config.pull.pollSeconds * 1000, 5000), context.signal);
-    }
+      if ('failure' in got) throw got.failure;
+      return got;
+    });
+    const how = value.outcome === 'already-mine' ? 'You have the lock already' : 'Lock acquired';
+    const until = localTime(value.held.record.expiresAt);
+    return {
+      data: { lock: lockJson(value.held.record, context.clock.now()), attempts, outcome: value.outcome },
+      lines: [`✓ ${how}${attempts > 1 ? ` after ${attempts} attempts` : ''}; it lasts until ${until}.`],
+    };
   },
 });
 
@@ -70,6 +61,88 @@ const release = command({
   },
 });
 
+const renew = command({
+  words: 'renew',
+  describe: 'Begin the lease anew',
+  options: (argv) => argv,
+  async run(_, context) {
+    const project = await context.project();
+    const ctx = await lockContext(project, context.clock, context.signal);
+    const { attempts, value } = await withRetries(project, context, async () => {
+      const result = await renewLock(ctx);
+      if (result.outcome !== 'done') throw result.failure;
+      return result;
+    });
+    const { record } = value.held;
+    return {
+      data: { lock: lockJson(record, context.clock.now()), attempts, outcome: 'renewed' },
+      lines: [`✓ Lock renewed; it lasts until ${localTime(record.expiresAt)}.`],
+    };
+  },
+});
+
+const breakIt = command({
+  words: 'break',
+  describe: 'Free somebody else’s lock, by force',
+  options: (argv) =>
+    argv.option('force', { type: 'boolean', default: false, describe: 'Yes, by force' }).option('reason', {
+      type: 'string',
+      describe: 'Why: the holder is told, and it stays in the history',
+      requiresArg: true,
+    }),
+  async run({ force, reason }, context) {
+    if (!force || reason === undefined || reason.trim() === '')
+      throw new Failure('usage', {
+        detail: 'Breaking a lock takes --force and --reason "TEXT"; speak with the holder first',
+        command: 'lock break',
+      });
+    const project = await context.project();
+    const ctx = await lockContext(project, context.clock, context.signal);
+    const { attempts, value } = await withRetries(project, context, async () => {
+      const result = await breakLock(ctx, { reason });
+      if ('failure' in result) throw result.failure;
+      return result;
+    });
+    if (value.outcome === 'not-held')
+      return {
+        data: { lock: null, attempts, outcome: 'broken' },
+        lines: ['Nobody has the lock; there was nothing to break.'],
+      };
+    const whose = value.from === null ? 'a record that nobody can read' : `${value.from.record.owner.name}’s lock`;
+    return {
+      data: { lock: null, attempts, outcome: 'broken' },
+      lines: [`✓ Broke ${whose}: it is free now. It stays in the history that you did it, and why.`],
+    };
+  },
+});
+
+const history = command({
+  words: 'history',
+  describe: 'Who held the lock, how long, who broke it and why',
+  options: (argv) =>
+    argv.option('limit', { type: 'number', default: 50, describe: 'How many at the most', requiresArg: true }),
+  async run({ limit }, context) {
+    const project = await context.project();
+    const ctx = await lockContext(project, context.clock, context.signal);
+    const looked = await lookAtLock(ctx);
+    if (looked.outcome !== 'read') {
+      if (looked.failure.code !== 'OFFLINE') throw looked.failure;
+      context.output.warn(`${looked.failure.message} This is what was last seen.`);
+    }
+    const entries = await lockHistory(ctx, { limit });
+    return {
+      data: { history: entries },
+      lines:
+        entries.length === 0
+          ? ['Nobody has had the lock yet.']
+          : entries.map(({ at, by, owner, event, reason, message }) => {
+              const whose = by.name === owner.name && by.host === owner.host ? '' : ` (${owner.name}’s)`;
+              return `${localTime(at)}  ${by.name} on ${by.host}  ${event}${whose}${reason === null ? '' : `: ${reason}`}${message === '' ? '' : `  “${message}”`}`;
+            }),
+    };
+  },
+});
+
 const status = command({
   words: 'status',
   describe: 'Who has the lock',
@@ -77,14 +150,18 @@ const status = command({
   async run(_, context): Promise<Answer> {
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const { status: found, unreachable } = await lockStatus(ctx);
-    if (unreachable !== null && unreachable.code !== 'OFFLINE') throw unreachable;
-    if (unreachable !== null) context.output.warn(unreachable.message);
+    const { status: found, failure } = await lockStatus(ctx);
+    if (failure !== null && failure.code !== 'OFFLINE') throw failure;
+    if (failure !== null) context.output.warn(failure.message);
     return { data: found, lines: [describeLock(found)] };
   },
 });
 
-export const lock = { words: 'lock', describe: 'The lock: who may publish', commands: [acquire, release, status] };
+export const lock = {
+  words: 'lock',
+  describe: 'The lock: who may publish',
+  commands: [acquire, release, renew, status, breakIt, history],
+};
 
 /** One line: who has the lock, where and since when. */
 export function describeLock({ held, mine, lock: shown, source, checkedAt }: LockStatus): string {

@@ -53,6 +53,12 @@ export function describeEvent(event: PipelineEvent): string | null {
       return `⚠ File events cannot be relied on here (${event.reason}); the folder is looked at from time to time instead.`;
     case 'stopped':
       return 'Stopped.';
+    case 'lock-lost':
+      return `⚠ ${event.failure.message} ${event.failure.hint}`;
+    case 'lock-released':
+      return 'The lock was given back: nobody has worked here for a while, and all is published.';
+    case 'lock-idle':
+      return 'Nobody has worked here for hours: the lock is left to run out, so that the others are not locked out.';
     case 'changed':
       return null;
   }

@@ -8,7 +8,7 @@ import type { Project } from '../project/project.ts';
 import { whyNotNow } from './busy.ts';
 import { type Difference, saveMessage } from './message.ts';
 import { stage } from './stage.ts';
-import { bringIndexUp, noteIndexBehind } from './user-index.ts';
+import { bringIndexUp, copyIndex, noteIndexBehind } from './user-index.ts';
 
 /**
  * Makes one version of a save, on the branch that is checked out. The user's index and files stay as they are, but for
@@ -60,7 +60,7 @@ async function startIndex(project: Project, index: string, head: string | null):
     await git(root, ['read-tree', '--empty'], { env });
     return;
   }
-  const copied = await fs.copyFile(path.join(gitDir, 'index'), index).then(
+  const copied = await copyIndex(path.join(gitDir, 'index'), index).then(
     () => true,
     () => false, // there is none yet, or it is being replaced: HEAD will do
   );

@@ -55,10 +55,11 @@ export async function bringIndexUp(project: Project, made?: string): Promise<boo
   const copy = path.join(project.gitDir, 'oxenvcs', `user-index-${randomUUID()}`);
   let replaced = false;
   try {
-    await fs.copyFile(index, copy).catch(ifMissing(undefined));
-    if (made !== undefined && (await isTree(project, copy, from))) await fs.copyFile(made, copy);
+    await copyIndex(index, copy).catch(ifMissing(undefined));
+    if (made !== undefined && (await isTree(project, copy, from))) await copyIndex(made, copy);
     else await follow(project, copy, from, to);
     await lock.writeFile(await fs.readFile(copy));
+    await keepTime(copy, `${index}.lock`);
     await lock.sync();
     await lock.close();
     await fs.rename(`${index}.lock`, index);
@@ -72,6 +73,21 @@ export async function bringIndexUp(project: Project, made?: string): Promise<boo
   }
   await removeDurable(journalFile(project));
   return true;
+}
+
+/**
+ * Copies an index with its time. Git compares whole seconds, and reads a file again when its entry is not older than the
+ * index: under a copy with a newer time a second save of the same size within that second would never be seen.
+ */
+export async function copyIndex(from: string, to: string): Promise<void> {
+  await fs.copyFile(from, to);
+  await keepTime(from, to);
+}
+
+async function keepTime(from: string, to: string): Promise<void> {
+  // Rounded down: an index that looks older than it is makes git read more, one that looks newer makes it miss changes.
+  const seconds = Math.floor((await fs.stat(from)).mtimeMs / 1000);
+  await fs.utimes(to, seconds, seconds);
 }
 
 /** The last of these that did become HEAD (the user may have committed on top since). */

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
 import { bringIndexUp } from '../../src/commit/user-index.ts';
 import { git } from '../../src/git/run.ts';
@@ -148,4 +149,18 @@ test('a take left out is named in a trailer that a newline in its name cannot fo
   await committed(project, { sessions: ['Song.als'], incomplete: ['Take\nSigned-off-by: x.wav'] });
   const body = await git(project.root, ['log', '-1', '--format=%B']);
   expect(body.trim()).toBe('Song.als saved; recording goes on\n\nIncomplete: Take Signed-off-by: x.wav');
+});
+
+test('a second save of the same size within the same second is not overlooked', async () => {
+  const { project } = await projectWithRemote();
+  const file = path.join(project.root, 'Song.als');
+  for (const text of ['aaa', 'bbb', 'ccc', 'ddd', 'eee', 'fff']) {
+    // In place, as some DAWs write: same inode, same size, and here the very same time.
+    await fs.writeFile(file, text);
+    const now = Math.floor(Date.now() / 1000);
+    await fs.utimes(file, now, now);
+    expect((await changes(project.root)).map(({ path }) => path)).toEqual(['Song.als']);
+    await committed(project, { sessions: ['Song.als'] });
+    expect(await changes(project.root)).toEqual([]);
+  }
 });
