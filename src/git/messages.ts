@@ -46,7 +46,7 @@ export const messages: [Kind, FailureName, RegExp][] = [
   ['auth', 'auth', /^\S+@\S+: Permission denied \(/],
   ['auth', 'auth', /^(remote: )?ERROR: Permission to \S+ denied to /],
   ['auth', 'auth', /^Received disconnect from \S+ port \d+:2: Too many authentication failures/],
-  ['auth', 'auth', /^Host key verification failed\.$/],
+  ['auth', 'host-key', /^Host key verification failed\.$/],
   // The address is wrong
   ['configuration', 'remote-not-found', /^fatal: repository '.*' (not found|does not exist)$/],
   ['configuration', 'remote-not-found', /^fatal: '.*' does not appear to be a git repository$/],
@@ -61,7 +61,7 @@ export const messages: [Kind, FailureName, RegExp][] = [
   ['configuration', 'remote-misconfigured', /^fatal: (unable to find remote helper for|transport) '\S*'/],
   ['configuration', 'remote-misconfigured', /^fatal: (detected dubious ownership in repository at|unsafe repository) /],
   ['configuration', 'remote-misconfigured', /^fatal: the receiving end does not support --atomic push$/],
-  ['configuration', 'remote-misconfigured', /^error: cannot run \S+: No such file or directory$/],
+  ['configuration', 'remote-misconfigured', /^(error|fatal): cannot run \S*(ssh|plink)\S*: No such file or directory$/],
   [
     'configuration',
     'remote-misconfigured',

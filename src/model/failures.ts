@@ -89,6 +89,11 @@ const rows = {
     say: 'The remote refused the credentials: {detail}.',
     hint: 'Check the user, the access token or the SSH key for {remote}, then run `oxenvcs push`.',
   },
+  'host-key': {
+    code: 'AUTH',
+    say: 'The SSH key of the server is not known here, or it has changed: {detail}.',
+    hint: 'Ask whoever runs {remote} whether that is right; then connect to it once by hand with `ssh` and accept its key.',
+  },
   'remote-refused': {
     code: 'REMOTE_REFUSED',
     say: 'The remote refused the change: {detail}.',

@@ -14,9 +14,16 @@ export interface Remote {
   stop: () => Promise<void>;
 }
 
+export interface BareOptions {
+  /** Settings of the bare repository. */
+  config?: Record<string, string>;
+  /** The folder that it is put into: a small disk, a name with spaces. */
+  parent?: string;
+}
+
 /** A bare repository such as a server has: keeps packs as they come, does no housekeeping of its own. */
-export async function bareRepository(config: Record<string, string> = {}): Promise<string> {
-  const dir = path.join(await sandbox(), 'song.git');
+export async function bareRepository({ config, parent }: BareOptions = {}): Promise<string> {
+  const dir = path.join(parent ?? (await sandbox()), 'song.git');
   const settings = { 'http.receivepack': 'true', 'receive.unpackLimit': '1', 'gc.auto': '0', ...config };
   await git(path.dirname(dir), ['init', '--quiet', '--bare', '-b', 'main', dir]);
   for (const [name, value] of Object.entries(settings)) await git(dir, ['config', name, value]);

@@ -6,19 +6,17 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { pipeline } from 'node:stream';
 import { onTestFinished } from 'vitest';
-import { bareRepository, type Remote } from './bare.ts';
+import { type BareOptions, bareRepository, type Remote } from './bare.ts';
 import { killTree } from './processes.ts';
 import { sandbox } from './sandbox.ts';
 
-export interface HttpOptions {
+export interface HttpOptions extends BareOptions {
   /** Basic authentication; the remote's `env` carries it. */
   auth?: { user: string; password: string };
   /** https with a certificate of its own; the remote's `env` trusts it. */
   tls?: boolean;
   /** Over the environment of the server's git: hooks see it. */
   env?: Record<string, string>;
-  /** Settings of the bare repository. */
-  config?: Record<string, string>;
 }
 
 /** What is done to a request instead of serving it well. */
@@ -44,7 +42,7 @@ export const isPush = ({ method, url, headers }: http.IncomingMessage): boolean 
 
 /** A smart HTTP server on 127.0.0.1 (git http-backend), which can be told to misbehave. */
 export async function httpRemote(options: HttpOptions = {}): Promise<HttpRemote> {
-  const dir = await bareRepository(options.config);
+  const dir = await bareRepository(options);
   const { env, server } = options.tls ? await secure() : { env: {}, server: http.createServer() };
   if (options.auth) Object.assign(env, await askpass(options.auth));
   const backends = new Set<ChildProcess>();

@@ -4,17 +4,15 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import { bareRepository, type Remote } from './bare.ts';
+import { type BareOptions, bareRepository, type Remote } from './bare.ts';
 import { killTree } from './processes.ts';
 import { sandbox } from './sandbox.ts';
 
-export interface SshOptions {
+export interface SshOptions extends BareOptions {
   /** Lets GIT_PROTOCOL in, so that protocol v2 is spoken. Debian's default does not. */
   acceptGitProtocol?: boolean;
   /** Over the environment of the server's git: hooks see it. */
   env?: Record<string, string>;
-  /** Settings of the bare repository. */
-  config?: Record<string, string>;
 }
 
 export interface SshRemote extends Remote {
@@ -28,7 +26,7 @@ export interface SshRemote extends Remote {
 
 /** A private sshd on 127.0.0.1 with keys of its own, set up as Debian sets it up. Needs no root. */
 export async function sshRemote(options: SshOptions = {}): Promise<SshRemote> {
-  const dir = await bareRepository(options.config);
+  const dir = await bareRepository(options);
   const folder = await sandbox();
   const file = (name: string) => path.join(folder, name);
   const hostKey = file('host_key');
