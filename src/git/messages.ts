@@ -28,6 +28,7 @@ export const messages: [Kind, FailureName, RegExp][] = [
   ],
   ['local', 'no-rights', /^(fatal|error): insufficient permission for adding an object to repository database /],
   ['local', 'no-rights', /^(fatal|error): .*cannot lock ref '.*': unable to create directory for /],
+  ['local', 'folder-vanished', /^fatal: Unable to read current working directory: No such file or directory$/],
   ['local', 'busy', /^(fatal|error): (.*: )?Unable to create '.*\.lock': File exists\.$/],
   [
     'local',
@@ -37,7 +38,7 @@ export const messages: [Kind, FailureName, RegExp][] = [
   [
     'local',
     'repository-damaged',
-    /^(fatal|error): (loose object [0-9a-f]+ .* is corrupt|object file .* is empty|packfile .* (is corrupt|cannot be accessed)|unable to read (tree )?\(?[0-9a-f]{40,}\)?|bad object [0-9a-f]{40,}|.*: index file (smaller than expected|corrupt)|index file corrupt|bad index file sha1 signature)$/,
+    /^(fatal|error): (loose object [0-9a-f]+ .* is corrupt|object file .* is empty|packfile .* (is corrupt|cannot be accessed)|unable to read (tree |sha1 file of .* \()?[0-9a-f]{40,}\)?|bad object [0-9a-f]{40,}|.*: index file (smaller than expected|corrupt)|index file corrupt|bad index file sha1 signature)$/,
   ],
   ['configuration', 'not-a-project', /^fatal: not a git repository\b/],
   // Credentials
@@ -49,7 +50,7 @@ export const messages: [Kind, FailureName, RegExp][] = [
   ['auth', 'host-key', /^Host key verification failed\.$/],
   // The address is wrong
   ['configuration', 'remote-not-found', /^fatal: repository '.*' (not found|does not exist)$/],
-  ['configuration', 'remote-not-found', /^fatal: '.*' does not appear to be a git repository$/],
+  ['configuration', 'remote-not-found', /' does not appear to be a git repository$/],
   [
     'configuration',
     'remote-not-found',
@@ -59,7 +60,7 @@ export const messages: [Kind, FailureName, RegExp][] = [
   ['configuration', 'remote-misconfigured', /^error: no DAV locking support on \S+$/],
   ['configuration', 'remote-misconfigured', /^git: 'remote-\S*' is not a git command\. /],
   ['configuration', 'remote-misconfigured', /^fatal: (unable to find remote helper for|transport) '\S*'/],
-  ['configuration', 'remote-misconfigured', /^fatal: (detected dubious ownership in repository at|unsafe repository) /],
+  ['configuration', 'not-trusted', /^fatal: (detected dubious ownership in repository at|unsafe repository) /],
   ['configuration', 'remote-misconfigured', /^fatal: the receiving end does not support --atomic push$/],
   ['configuration', 'remote-misconfigured', /^(error|fatal): cannot run \S*(ssh|plink)\S*: No such file or directory$/],
   [

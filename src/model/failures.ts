@@ -120,6 +120,11 @@ const rows = {
     say: 'The remote {remote} cannot be used: {detail}.',
     hint: 'Check the address, then set it with `oxenvcs init --remote URL`.',
   },
+  'not-trusted': {
+    code: 'CONFIG_INVALID',
+    say: 'Git does not use the repository of another user: {detail}.',
+    hint: 'If it is right that it belongs to somebody else (an external disk), run `git config --global --add safe.directory PATH` with the path named above.',
+  },
   'remote-unclear': {
     code: 'OFFLINE',
     say: 'The connection to the remote broke before it answered: {detail}.',

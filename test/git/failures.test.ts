@@ -2,36 +2,21 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { gitFailure, sortFailure, sortPush } from '../../src/git/failures.ts';
-import { type GitResult, gitLine, tryGit } from '../../src/git/run.ts';
+import { gitLine, tryGit } from '../../src/git/run.ts';
 import { proxy } from '../support/proxy.ts';
-import { push, songRepository } from '../support/pushing.ts';
-import { fileRemote, httpRemote, isPush, type Remote, serverHook, sshRemote } from '../support/remotes.ts';
+import { push, read, songRepository, sorted } from '../support/pushing.ts';
+import { fileRemote, httpRemote, type Remote, serverHook, sshRemote } from '../support/remotes.ts';
 import { sandbox } from '../support/sandbox.ts';
-import { freePort, makeKey } from '../support/ssh-remote.ts';
+import { freePort } from '../support/ssh-remote.ts';
 
-/** What became of a push, in two words; a push that went well is none. */
-function sorted(result: GitResult): string {
-  if (result.exitCode === 0) return 'done';
-  const { kind, row } = sortPush(result);
-  return `${kind} ${row}`;
-}
-
-/** The same for what only reads. */
-async function read(url: string, options: { env?: Record<string, string>; timeoutMs?: number } = {}): Promise<string> {
-  const result = await tryGit(await sandbox(), ['ls-remote', url], options);
-  if (result.exitCode === 0) return 'done';
-  const { kind, row } = sortFailure(result);
-  return `${kind} ${row}`;
-}
+const unreachable = 'transient offline';
+const unclear = 'ambiguous remote-unclear';
 
 const networked: [string, () => Promise<Remote & { port: number }>][] = [
   ['http', httpRemote],
   ['https', () => httpRemote({ tls: true })],
   ['ssh', sshRemote],
 ];
-const unreachable = 'transient offline';
-const unclear = 'ambiguous remote-unclear';
-
 describe.each(networked)('%s: the network', (_, start) => {
   it('refuses', async () => {
     const { env, ...remote } = await start();
@@ -120,118 +105,24 @@ describe('the address', () => {
       'configuration remote-not-found',
     );
     expect(await read(remote.url)).toBe('configuration remote-not-found');
+    remote.trouble = () => ({ status: 200, headers: { 'Content-Type': 'text/html' }, body: '<html>' });
+    expect(sorted(await push(await songRepository(), [remote.url, 'HEAD:main']))).toBe(
+      'configuration remote-misconfigured',
+    );
+  });
+
+  it('belongs to another user of this computer', async () => {
+    const { url } = await fileRemote();
+    const env = { GIT_TEST_ASSUME_DIFFERENT_OWNER: '1' };
+    expect(await read(url, { env })).toBe('configuration not-trusted');
+    const song = await songRepository();
+    expect(sortFailure(await tryGit(song, ['status'], { env })).row).toBe('not-trusted');
   });
 
   it('means another protocol than the server speaks', async () => {
     const [http, ssh] = [await httpRemote(), await sshRemote()];
     expect(await read(http.url.replace('http:', 'https:'))).toBe('configuration remote-misconfigured');
     expect(await read(`http://127.0.0.1:${ssh.port}/song.git`)).toBe('configuration remote-misconfigured');
-  });
-});
-
-describe('http', () => {
-  it('does not trust a certificate that nobody signed', async () => {
-    const { url } = await httpRemote({ tls: true });
-    const result = await push(await songRepository(), [url, 'HEAD:main']);
-    expect(sorted(result)).toBe('configuration remote-misconfigured');
-    expect(sortPush(result).detail).toMatch(/certificate/);
-  });
-
-  it.each([
-    [301, 'configuration remote-misconfigured', 'configuration remote-misconfigured'],
-    [400, 'policy remote-refused', 'policy remote-refused'],
-    [401, 'auth auth', 'auth auth'],
-    [403, 'auth auth', 'auth auth'],
-    [404, 'configuration remote-not-found', 'policy remote-refused'],
-    [408, unreachable, unreachable],
-    [409, 'policy remote-refused', 'policy remote-refused'],
-    [413, 'policy too-large', 'policy too-large'],
-    [429, unreachable, unreachable],
-    [500, unreachable, unclear],
-    [502, unreachable, unclear],
-    [503, unreachable, unclear],
-    [504, unreachable, unclear],
-  ])('answers %i', async (status, toTheQuestion, toThePush) => {
-    const song = await songRepository();
-    const remote = await httpRemote();
-    // What the page says is the server's, not git's.
-    const answer = {
-      status,
-      headers: { 'Content-Type': 'text/plain' },
-      body: "fatal: Authentication failed for 'you'\n",
-    };
-    remote.trouble = () => answer;
-    expect(sorted(await push(song, [remote.url, 'HEAD:main']))).toBe(toTheQuestion);
-    expect(await read(remote.url)).toBe(toTheQuestion);
-    remote.trouble = (request) => (isPush(request) ? answer : null);
-    expect(sorted(await push(song, [remote.url, 'HEAD:main']))).toBe(toThePush);
-  });
-
-  it('loses the answer to a push that arrived: the same push again finds it there', async () => {
-    const song = await songRepository();
-    const remote = await httpRemote();
-    remote.trouble = (request) => (isPush(request) ? { cutAnswerAfter: 0 } : null);
-    expect(sorted(await push(song, [remote.url, 'HEAD:main']))).toBe(unclear);
-    remote.trouble = () => null;
-    const again = await push(song, [remote.url, 'HEAD:main']);
-    expect(again.stdout.toString()).toContain('=\tHEAD:refs/heads/main');
-  });
-
-  it('answers a push with nonsense: it may have arrived', async () => {
-    const remote = await httpRemote();
-    const headers = { 'Content-Type': 'application/x-git-receive-pack-result' };
-    remote.trouble = (request) => (isPush(request) ? { status: 200, headers, body: 'nonsense' } : null);
-    expect(sorted(await push(await songRepository(), [remote.url, 'HEAD:main']))).toBe(unclear);
-  });
-
-  it('hangs in mid-push: git gives up when nothing moves, and it may have arrived', async () => {
-    const remote = await httpRemote();
-    remote.trouble = (request) => (isPush(request) ? 'hang' : null);
-    const settings = { GIT_HTTP_LOW_SPEED_LIMIT: '1', GIT_HTTP_LOW_SPEED_TIME: '1' };
-    expect(sorted(await push(await songRepository(), [remote.url, 'HEAD:main'], { env: settings }))).toBe(unclear);
-  });
-
-  it('wants a password that git does not have, or has wrong', async () => {
-    const { url } = await httpRemote({ auth: { user: 'ann', password: 'secret' } });
-    const song = await songRepository();
-    for (const withUser of ['//', '//ann@', '//ann:wrong@'])
-      expect(sorted(await push(song, [url.replace('//', withUser), 'HEAD:main']))).toBe('auth auth');
-  });
-});
-
-describe('ssh', () => {
-  it('is given a key that the server does not know', async () => {
-    const { url, command } = await sshRemote();
-    const other = path.join(await sandbox(), 'key');
-    makeKey(other);
-    const env = { GIT_SSH_COMMAND: command().replace(/-i '[^']*'/, `-i '${other}'`) };
-    const result = await push(await songRepository(), [url, 'HEAD:main'], { env });
-    expect(sorted(result)).toBe('auth auth');
-    expect(sortPush(result).detail).toMatch(/Permission denied \(publickey\)$/);
-    expect(await read(url, { env })).toBe('auth auth');
-  });
-
-  it('meets a server whose key has changed, or was never seen', async () => {
-    const { url, env, knownHosts } = await sshRemote();
-    const other = path.join(await sandbox(), 'key');
-    makeKey(other);
-    const key = await fs.readFile(`${other}.pub`, 'utf8');
-    await fs.writeFile(knownHosts, `song-server ${key}`);
-    const result = await push(await songRepository(), [url, 'HEAD:main'], { env });
-    expect(result.stderr).toContain('REMOTE HOST IDENTIFICATION HAS CHANGED');
-    expect(sorted(result)).toBe('auth host-key');
-    await fs.writeFile(knownHosts, '');
-    expect(await read(url, { env })).toBe('auth host-key');
-  });
-
-  it('is not installed', async () => {
-    const env = { GIT_SSH: '/nowhere/ssh' };
-    expect(await read('git@band.example:song.git', { env })).toBe('configuration remote-misconfigured');
-  });
-
-  it('dies: before the first answer nothing was sent', async () => {
-    const { url } = await sshRemote();
-    expect(await read(url, { env: { GIT_SSH_COMMAND: 'kill -9 $$;', GIT_SSH_VARIANT: 'ssh' } })).toBe(unreachable);
   });
 });
 

@@ -3,18 +3,11 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { gitFailure, sortPush } from '../../src/git/failures.ts';
 import { parsePush, whyRejected } from '../../src/git/porcelain.ts';
-import { type GitResult, git, gitLine } from '../../src/git/run.ts';
-import { push, songRepository } from '../support/pushing.ts';
+import { git, gitLine } from '../../src/git/run.ts';
+import { push, songRepository, sorted } from '../support/pushing.ts';
 import { fileRemote, httpRemote, type Remote, serverHook, sshRemote } from '../support/remotes.ts';
 import { write } from '../support/sandbox.ts';
 import { fillUp, smallDisk } from '../support/small-disk.ts';
-
-/** What became of a push that the server answered. */
-function sorted(result: GitResult): string {
-  expect(result.exitCode).not.toBe(0);
-  const { kind, row } = sortPush(result);
-  return `${kind} ${row}`;
-}
 
 const everyWay: [string, (options?: { parent?: string; config?: Record<string, string> }) => Promise<Remote>][] = [
   ['file', fileRemote],

@@ -18,7 +18,7 @@ export interface SshOptions extends BareOptions {
 export interface SshRemote extends Remote {
   port: number;
   /** `GIT_SSH_COMMAND` with more options, or other ones: `command('-i', otherKey)`. */
-  command(...options: string[]): string;
+  command: (...options: string[]) => string;
   /** The client's file of known host keys, and the server's key: for keys that change. */
   knownHosts: string;
   hostKey: string;
