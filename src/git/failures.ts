@@ -38,7 +38,7 @@ export function sortFailure(result: Ended): Sorted {
 /** Sorts a `push --porcelain` that is not a success: by its ref lines where it has some. What nothing is known of may have arrived. */
 export function sortPush(result: Ended & Pick<Result, 'stdout'>): Sorted {
   const rejected = parsePush(result.stdout.toString('utf8')).filter(({ flag }) => flag === '!');
-  if (result.exitCode !== null && rejected.length > 0) {
+  if (rejected.length > 0) {
     const sorted = rejected.map((ref) => sortRejected(ref, result));
     // One ref that is refused fails the others of an atomic push: what needs a person comes first.
     for (const kind of ['policy', 'local', 'transient', 'lost-race'] as const) {

@@ -150,11 +150,14 @@ describe('a git that is ended', () => {
     expect(await gitLine(remote.dir, ['rev-parse', 'main'])).toBe(await gitLine(song, ['rev-parse', 'HEAD']));
   });
 
-  it('together with its transport helper, without a word', async () => {
+  it('together with its transport helper: in a word, or without one', async () => {
     const bin = await sandbox();
-    await fs.writeFile(path.join(bin, 'git-remote-dying'), '#!/bin/sh\nread -r line\nkill -9 $$\n', { mode: 0o755 });
     const env = { PATH: `${bin}:${process.env['PATH']}` };
-    expect(await read('dying::song', { env })).toBe(unclear);
-    expect(sorted(await push(await songRepository(), ['dying::song', 'HEAD:main'], { env }))).toBe(unclear);
+    for (const victims of ['$$', '$PPID $$']) {
+      const script = `#!/bin/sh\nread -r line\nprintf 'fetch\\npush\\n\\n'\nread -r line\nkill -9 ${victims}\n`;
+      await fs.writeFile(path.join(bin, 'git-remote-dying'), script, { mode: 0o755 });
+      expect(await read('dying::song', { env })).toBe(unclear);
+      expect(sorted(await push(await songRepository(), ['dying::song', 'HEAD:main'], { env }))).toBe(unclear);
+    }
   });
 });

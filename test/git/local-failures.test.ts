@@ -172,8 +172,8 @@ describe('the user’s language', () => {
       Object.assign(process.env, before);
     });
     Object.assign(process.env, spoken);
-    expect(await sorted(await sandbox(), ['ls-remote', '/nowhere'])).toBe('configuration remote-not-found');
-    expect((await tryGit('/', ['ls-remote', '/nowhere'])).stderr).toContain('does not appear to be a git repository');
+    expect(await sorted('/', ['status'])).toBe('configuration not-a-project');
+    expect((await tryGit('/', ['status'])).stderr).toContain('fatal: not a git repository');
   });
 });
 

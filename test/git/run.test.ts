@@ -63,8 +63,9 @@ describe('credentials', () => {
   it('are cut out even where they come in two pieces', async () => {
     const shown: string[] = [];
     const alias = `alias.say=!printf 'https://ann:hun' >&2; sleep 0.1; printf 'ter2@band.example\\rnext' >&2`;
-    await tryGit(await sandbox(), ['-c', alias, 'say'], { onStderr: (line) => shown.push(line) });
+    const { stderr } = await tryGit(await sandbox(), ['-c', alias, 'say'], { onStderr: (line) => shown.push(line) });
     expect(shown).toEqual(['https://band.example', 'next']);
+    expect(stderr).toBe('https://band.example\rnext');
   });
 });
 
