@@ -48,6 +48,8 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
     let trouble: Failure | null = null;
     for (let round = 1; round <= rounds; round++) {
       let verdict = verdictOn(ctx, view);
+      if (!fresh && verdict.is === 'mine' && isSure(ctx, view, verdict.held, wanted))
+        return { outcome: 'already-mine', held: verdict.held };
       if (!fresh && (view.checkedAt === null || verdict.is !== 'free')) {
         const looked = await lookAtLock(ctx);
         if (looked.outcome !== 'read') return looked;
@@ -113,6 +115,16 @@ async function keep(ctx: LockContext, view: View, held: Held, wanted: Wanted): P
   if (moved.outcome !== 'lost') return moved;
   if (moved.verdict.is === 'mine') return { outcome: 'already-mine', held: moved.verdict.held };
   return { outcome: 'held', failure: lostFailure(ctx, moved.view), held: null, takeableInMs: null };
+}
+
+/**
+ * A save needs no connection while the lease stands and was confirmed within a heartbeat: should it have been broken
+ * since, the fence turns the publish down.
+ */
+function isSure(ctx: LockContext, view: View, held: Held, { how, leaseMs, message }: Wanted): boolean {
+  if (how !== 'save' || leaseMs !== undefined || message !== undefined) return false;
+  const heardMs = view.checkedAt === null ? Infinity : Math.abs(ctx.clock.now() - view.checkedAt);
+  return heardMs < held.record.heartbeatMs && counts(ctx, view, held);
 }
 
 /** Does the holder still count itself in, by its own clocks? */

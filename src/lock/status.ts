@@ -13,7 +13,7 @@ import { isExpired } from './time.ts';
 import { lookAtLock } from './view.ts';
 
 /** A lock as scripts see it. */
-export interface LockJson {
+export interface ShownLock {
   id: string;
   owner: { name: string; email: string; host: string };
   acquiredAt: string;
@@ -27,7 +27,7 @@ export interface LockJson {
 export interface LockStatus {
   held: boolean;
   mine: boolean;
-  lock: LockJson | null;
+  lock: ShownLock | null;
   source: 'remote' | 'cache';
   /** Null: the remote was never asked. */
   checkedAt: string | null;
@@ -38,7 +38,7 @@ export interface LockStatus {
   lost: Loss | null;
 }
 
-export function lockJson(record: LockRecord, now: number): LockJson {
+export function shownLock(record: LockRecord, now: number): ShownLock {
   const { lockId, owner, acquiredAt, renewedAt, expiresAt, generation, message } = record;
   const { name, email, host } = owner;
   const times = { acquiredAt, renewedAt, expiresAt };
@@ -46,14 +46,14 @@ export function lockJson(record: LockRecord, now: number): LockJson {
 }
 
 /**
- * Who holds the lock: as the remote says, or, where it cannot be reached, as it said last (`failure`: why). What became
+ * Who holds the lock: as the remote says, or, where it cannot be reached, as it said last (`unreachable`: why). What became
  * of a push that was cut off is found out first.
  */
-export async function lockStatus(ctx: LockContext): Promise<{ status: LockStatus; failure: Failure | null }> {
+export async function lockStatus(ctx: LockContext): Promise<{ status: LockStatus; unreachable: Failure | null }> {
   if ((await readPending(ctx)) !== null) await withMutex(ctx, async () => await recover(ctx));
   const looked = await lookAtLock(ctx);
-  if (looked.outcome === 'read') return { status: await statusOf(ctx, looked.view, 'remote'), failure: null };
-  return { status: await cachedStatus(ctx), failure: looked.failure };
+  if (looked.outcome === 'read') return { status: await statusOf(ctx, looked.view, 'remote'), unreachable: null };
+  return { status: await cachedStatus(ctx), unreachable: looked.failure };
 }
 
 /** The same without network. */
@@ -68,7 +68,7 @@ async function statusOf(ctx: LockContext, view: View, source: LockStatus['source
   return {
     held: held !== null || unreadable !== null,
     mine: held?.owner.clone === ctx.owner.clone,
-    lock: held ? lockJson(held, ctx.clock.now()) : null,
+    lock: held ? shownLock(held, ctx.clock.now()) : null,
     source,
     checkedAt: checkedAt === null ? null : isoTime(checkedAt),
     fencing: fencing(await capabilities(ctx)),

@@ -1,4 +1,4 @@
-import { gitFailure, type Kind, sortFailure } from '../git/failures.ts';
+import { gitFailure, type Kind, sortPush } from '../git/failures.ts';
 import { parsePush, type PushedRef, whyRejected } from '../git/porcelain.ts';
 import { redact, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
@@ -63,17 +63,26 @@ export async function swap(ctx: LockContext, moves: Move[], { atomic }: { atomic
 
   const remote = redact(ctx.remote.url);
   const failure = gitFailure(result, ['push'], remote);
-  if (rejected.length > 0) {
-    const why = rejected.map(whyRejected);
-    // "with others" alone: the server's transaction failed as a whole, because of one of the refs.
-    if (!why.includes('refused')) return { outcome: 'lost', failure };
+  if (rejected.length > 0 && result.exitCode !== null) {
     const refused = rejected.find((ref) => whyRejected(ref) === 'refused');
+    if (refused === undefined)
+      // "with others" alone: the server's transaction failed as a whole, because of one of the refs.
+      return rejected.some((ref) => whyRejected(ref) === 'unclear')
+        ? { outcome: 'unclear', failure }
+        : { outcome: 'lost', failure };
+    if (failure.code !== 'REMOTE_REFUSED') return { outcome: 'refused', kind: 'local', failure };
     const detail = refusal(refused, result.stderr);
-    return { outcome: 'refused', kind: 'policy', failure: new Failure('remote-refused', { detail, remote }, failure) };
+    return {
+      outcome: 'refused',
+      kind: 'policy',
+      failure: new Failure(failure.row, { ...failure.details, detail }, failure),
+    };
   }
-  if (/does not support --atomic push/.test(result.stderr)) return { outcome: 'not-atomic', failure };
-  const { kind } = sortFailure(result);
+  if (/^fatal: the receiving end does not support --atomic push/m.test(result.stderr))
+    return { outcome: 'not-atomic', failure };
+  const { kind } = sortPush(result);
   if (kind === 'transient') return { outcome: 'unreachable', failure };
+  // What is not known may have landed.
   if (kind === 'ambiguous' || kind === 'permanent' || kind === 'lost-race' || result.exitCode === 0)
     return { outcome: 'unclear', failure };
   return { outcome: 'refused', kind, failure };
