@@ -108,7 +108,14 @@ data_folder() {
 }
 
 # Is this process still the watcher that we started?
-is_watcher() { ps -p "$1" -o args= 2>/dev/null | grep -q '/dist/main\.js watch '; }
+is_watcher() {
+  # A slim Debian has no ps, a Mac has no /proc.
+  if [ -r "/proc/$1/cmdline" ]; then
+    tr '\0' ' ' <"/proc/$1/cmdline"
+  else
+    ps -p "$1" -o args= 2>/dev/null
+  fi | grep -q '/dist/main\.js watch '
+}
 
 stop_watcher() {
   is_watcher "$1" || return 0

@@ -28,7 +28,7 @@ export async function connect(here: Standing, branch: string, given: string | nu
   }
   const vault = await makeVault(root, branch);
   await setRemote(root, name, vault);
-  const created = [`Vault, until there is a remote: ${vault}. Versions are only on this computer`];
+  const created = [`Vault, until there is a remote: ${vault}`];
   if (others.length < 2) return { url: vault, created, warnings: [] };
   const warning = `There are several remotes (${others.join(', ')}) and none is called ${name}: choose with \`oxenvcs init --remote URL\`.`;
   return { url: vault, created, warnings: [warning] };

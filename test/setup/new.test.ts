@@ -42,7 +42,7 @@ describe('a new project', () => {
     expect((await setUp(root)).created).toEqual([
       'Git repository with the branch main',
       'Git settings for audio',
-      expect.stringMatching(/^Vault, until there is a remote: .*\/vaults\/My-Song-[0-9a-f]{8}\.git\./),
+      expect.stringMatching(/^Vault, until there is a remote: .*\/vaults\/My-Song-[0-9a-f]{8}\.git$/),
       'First version, with 8 files',
       'Hooks: pre-commit, post-commit',
     ]);

@@ -1,0 +1,329 @@
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { isRunning, killTree } from './support/processes.ts';
+import { sandbox, write } from './support/sandbox.ts';
+import { run } from '../src/system/process.ts';
+import { snapshot } from './setup/helpers.ts';
+
+/** A fresh clone in an awkward place, built once with what the registry or npm's cache gives; each test has a home of its own. */
+let clone = '';
+let place = '';
+
+beforeAll(async () => {
+  place = await fs.realpath(await fs.mkdtemp(path.join(os.tmpdir(), 'oxenvcs-install-')));
+  clone = path.join(place, "Ann's things", 'oxenvcs clone');
+  await copyTree(clone);
+  const home = path.join(place, 'first home');
+  await fs.mkdir(home);
+  const { code, output } = await install(home, []);
+  expect(output).toContain('is installed');
+  expect(code).toBe(0);
+}, 300_000);
+
+afterAll(async () => await fs.rm(place, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
+
+async function copyTree(to: string): Promise<void> {
+  const from = path.resolve(import.meta.dirname, '..');
+  // What a clone would hold, with what is being worked on.
+  const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: from });
+  for (const name of listed.toString('utf8').split('\0').filter(Boolean)) {
+    if (/^(test|bench)\//.test(name)) continue;
+    await fs.mkdir(path.dirname(path.join(to, name)), { recursive: true });
+    await fs.copyFile(path.join(from, name), path.join(to, name));
+  }
+}
+
+interface Options {
+  cwd?: string;
+  env?: Record<string, string | undefined>;
+  script?: string;
+}
+
+async function install(home: string, args: string[], { cwd, env, script }: Options = {}) {
+  // npm keeps what it fetched where the person's own npm does: nothing is fetched twice.
+  const person = os.userInfo().homedir;
+  const npm = { npm_config_cache: path.join(person, '.npm'), npm_config_userconfig: path.join(person, '.npmrc') };
+  const all = { ...process.env, ...npm, HOME: home, XDG_DATA_HOME: undefined, XDG_CONFIG_HOME: undefined, ...env };
+  const result = await run(script ?? path.join(clone, 'install.sh'), args, { cwd: cwd ?? home, env: all });
+  const stdout = result.stdout.toString('utf8');
+  return { code: result.exitCode, stdout, stderr: result.stderr, output: stdout + result.stderr };
+}
+
+/** The command that was installed, with the PATH of a graphical program that knows no Node. */
+async function installed(home: string, args: string[], programs: string[] = []) {
+  const program = path.join(home, '.local/bin/oxenvcs');
+  const env = { HOME: home, PATH: await pathWith(programs) };
+  const result = await run(program, args, { cwd: '/', env });
+  return { code: result.exitCode, stdout: result.stdout.toString('utf8'), stderr: result.stderr };
+}
+
+/** A PATH with the everyday tools and these programs only: a name, or a name and the script that it is. */
+async function pathWith(programs: (string | [name: string, body: string])[]): Promise<string> {
+  const dir = path.join(await sandbox(), 'bin');
+  await fs.mkdir(dir);
+  const tools =
+    'sh cat grep sed tr uname dirname readlink cksum mktemp mkdir rm rmdir mv chmod touch tail wc sort sleep ls env';
+  for (const one of [...tools.split(' '), ...programs]) {
+    if (typeof one !== 'string') await fs.writeFile(path.join(dir, one[0]), `#!/bin/sh\n${one[1]}\n`, { mode: 0o755 });
+    else
+      await fs.symlink(
+        execFileSync('sh', ['-c', 'command -v "$1"', 'sh', one], { encoding: 'utf8' }).trim(),
+        path.join(dir, one),
+      );
+  }
+  return dir;
+}
+
+async function song(): Promise<string> {
+  const root = path.join(await sandbox(), 'My Song');
+  await write(root, { 'Song.als': 'one' });
+  return root;
+}
+
+describe('install.sh', () => {
+  it('installs a command that needs no Node on the PATH', async () => {
+    const home = await sandbox();
+    expect((await install(home, [])).code).toBe(0);
+    const { version } = JSON.parse(await fs.readFile(path.join(clone, 'package.json'), 'utf8')) as { version: string };
+    expect(await installed(home, ['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+    const [one, other] = await Promise.all(
+      ['oxenvcs', 'oxenvcs-cli'].map(async (name) => await fs.readFile(path.join(home, '.local/bin', name), 'utf8')),
+    );
+    expect(one).toBe(other);
+  });
+
+  it('finds Node where it has moved, and says so where there is none', async () => {
+    const home = await sandbox();
+    await install(home, []);
+    const program = path.join(home, '.local/bin/oxenvcs');
+    const text = await fs.readFile(program, 'utf8');
+    await fs.writeFile(program, text.replace(/^node=.*$/m, "node='/gone/node'"));
+    expect(await installed(home, ['--version'], ['node'])).toMatchObject({ code: 0 });
+    const none = await installed(home, ['--version']);
+    expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('Node was not found') });
+  });
+
+  it('changes nothing the second time, from another folder, through a link, under sh', async () => {
+    const home = await sandbox();
+    await install(home, ['--prefix', 'my tools']);
+    const before = await snapshot(home);
+    const links = await sandbox();
+    await fs.symlink(path.join(clone, 'install.sh'), path.join(links, 'one'));
+    await fs.symlink('one', path.join(links, 'two.sh'));
+    const prefix = `--prefix=${path.join(home, 'my tools')}/`;
+    const again = await install(home, [prefix], { cwd: links, script: path.join(links, 'two.sh') });
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('is there already') });
+    const plain = await run('sh', ['install.sh', prefix], { cwd: clone, env: { ...process.env, HOME: home } });
+    expect(plain.exitCode).toBe(0);
+    expect(await snapshot(home)).toEqual(before);
+  });
+
+  it('needs no network where nothing new is needed', async () => {
+    const env = { npm_config_registry: 'http://127.0.0.1:1/', npm_config_cache: await sandbox() };
+    expect((await install(await sandbox(), [], { env })).code).toBe(0);
+  });
+
+  it('says which line puts the command on the PATH, and only where it is not there', async () => {
+    const home = await sandbox();
+    const { stdout } = await install(home, [], { env: { SHELL: '/bin/zsh' } });
+    const line = /^ {2}(echo .*>> ~\/\.zshrc)$/m.exec(stdout)?.[1] ?? '';
+    execFileSync('sh', ['-c', line], { env: { ...process.env, HOME: home } });
+    const found = execFileSync('sh', ['-c', '. ~/.zshrc; command -v oxenvcs'], { env: { ...process.env, HOME: home } });
+    expect(found.toString().trim()).toBe(path.join(home, '.local/bin/oxenvcs'));
+    const PATH = `${path.join(home, '.local/bin')}:${process.env['PATH']}`;
+    expect((await install(home, [], { env: { PATH } })).stdout).not.toContain('not on your PATH');
+  });
+
+  it.each<[string, (string | [string, string])[], RegExp]>([
+    ['Git is missing', ['node', 'npm'], /Git was not found.*\n.*Get it .*git/],
+    [
+      'Git is only the Mac’s request to install it',
+      ['node', 'npm', ['git', 'echo "xcode-select: note" >&2; exit 1']],
+      /Git was not found/,
+    ],
+    [
+      'Git is too old',
+      ['node', 'npm', ['git', 'echo "git version 2.31.9 (Apple Git-130)"']],
+      /Git 2\.31\.9 is too old; 2\.32/,
+    ],
+    ['Node is missing', ['git', 'npm'], /Node was not found; 20\.19 or newer.*\n.*Get it /],
+    ['Node is too old', ['git', 'npm', ['node', 'echo v20.18.3']], /Node 20\.18\.3 is too old/],
+    ['Node is much too old', ['git', 'npm', ['node', 'echo v8.99.0']], /Node 8\.99\.0 is too old/],
+    ['npm is missing', ['git', 'node'], /npm was not found/],
+  ])('where %s, it says how to get it and puts nothing anywhere', async (_, programs, said) => {
+    const home = await sandbox();
+    const { code, stderr } = await install(home, [], { env: { PATH: await pathWith(programs) } });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(said) });
+    expect(await fs.readdir(home)).toEqual([]);
+  });
+
+  it('shows where npm’s words are when npm fails, and puts nothing anywhere', async () => {
+    const other = path.join(await sandbox(), 'clone');
+    await copyTree(other);
+    await fs.writeFile(path.join(other, 'package-lock.json'), '{"lockfileVersion":3,"packages":{}}');
+    const home = await sandbox();
+    const script = path.join(other, 'install.sh');
+    const { code, stderr } = await install(home, [], { script, env: { TMPDIR: await sandbox() } });
+    expect(code).toBe(1);
+    const log = /What it said is in (\S+)\. /.exec(stderr)?.[1] ?? '';
+    expect(await fs.readFile(log, 'utf8')).toContain('npm error');
+    expect(await fs.readdir(home)).toEqual([]);
+  });
+
+  it('does not put itself over a command of another origin', async () => {
+    const home = await sandbox();
+    await write(home, { '.local/bin/oxenvcs-cli': 'mine' });
+    expect(await install(home, [])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('oxenvcs-cli is there already'),
+    });
+    expect(await fs.readFile(path.join(home, '.local/bin/oxenvcs-cli'), 'utf8')).toBe('mine');
+  });
+
+  it.each([
+    ['--nonsense'],
+    ['--purge'],
+    ['--prefix'],
+    ['--prefix='],
+    ['a', 'b'],
+    ['--uninstall', 'a'],
+    ['--demo', 'a'],
+    [''],
+  ])('refuses words that make no sense: %s %s', async (...args) => {
+    const home = await sandbox();
+    const { code, stderr } = await install(
+      home,
+      args.filter((one) => one !== undefined),
+    );
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('--help') });
+    expect(await fs.readdir(home)).toEqual([]);
+  });
+
+  it('runs the demo', async () => {
+    const { code, stdout } = await install(await sandbox(), ['--demo']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('All of it was as told') });
+  });
+});
+
+describe('install.sh DIR', () => {
+  it('makes it a project and watches it in the background, once; uninstalling ends that', async () => {
+    const home = await sandbox();
+    const root = await song();
+    onTestFinished(async () => await endWatchers(home));
+    const first = await install(home, [path.basename(root)], { cwd: path.dirname(root) });
+    expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining(`Every save in ${root} is now versioned`) });
+    const [pid = 0] = await watchers(home);
+    expect(isRunning(pid)).toBe(true);
+    expect(await fs.readFile(path.join(root, '.oxenvcs/log/watch.log'), 'utf8')).toContain('Watching');
+
+    // Inside a package the folder around it is meant: that one is watched already.
+    await write(root, { 'Other.logicx/ProjectData': 'x' });
+    const again = await install(home, [path.join(root, 'Other.logicx')]);
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('is being watched already') });
+    expect(await watchers(home)).toEqual([pid]);
+
+    expect(await install(home, ['--uninstall'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Not watched any more'),
+    });
+    expect(isRunning(pid)).toBe(false);
+    expect(await fs.readdir(root)).toContain('Song.als');
+  });
+
+  it('starts nothing with --no-service', async () => {
+    const home = await sandbox();
+    const root = await song();
+    const { code, stdout } = await install(home, ['--no-service', root]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(`watch "${root}"`) });
+    expect(await watchers(home)).toEqual([]);
+    expect(await fs.readdir(path.join(root, '.oxenvcs'))).not.toContain('log');
+  });
+
+  it('with a folder that is not there installs nothing; one that cannot be a project ends with the reason', async () => {
+    const home = await sandbox();
+    expect(await install(home, ['nowhere'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('There is no folder'),
+    });
+    expect(await fs.readdir(home)).toEqual([]);
+    expect(await install(home, [home])).toMatchObject({ code: 2, stderr: expect.stringContaining('home folder') });
+  });
+});
+
+describe('install.sh --uninstall', () => {
+  it('takes away what was put there and nothing else, not even the vault', async () => {
+    const home = await sandbox();
+    await write(home, { '.local/bin/other': 'tool', 'Music/keep': 'x' });
+    const before = await snapshot(home);
+    const root = await song();
+    await install(home, ['--no-service', root]);
+    await install(home, []);
+    const project = await snapshot(root);
+    expect((await install(home, ['--uninstall'], { cwd: '/' })).code).toBe(0);
+    const after = await snapshot(home);
+    const vaults = Object.keys(after).filter((name) => name.startsWith('.local/share'));
+    expect(vaults.some((name) => name.endsWith('.git'))).toBe(true);
+    for (const name of vaults) delete after[name];
+    expect(after).toEqual(before);
+    expect(await snapshot(root)).toEqual(project);
+    expect(await install(home, ['--uninstall'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Nothing of oxenvcs'),
+    });
+  });
+
+  it('leaves no folder behind where there was none', async () => {
+    const home = await sandbox();
+    await install(home, ['--prefix', path.join(home, 'a/b c')]);
+    await install(home, ['--uninstall', '--prefix', path.join(home, 'a/b c')]);
+    expect(await fs.readdir(home)).toEqual([]);
+  });
+
+  it('leaves a command that somebody put in the place of ours', async () => {
+    const home = await sandbox();
+    await install(home, []);
+    await write(home, { '.local/bin/oxenvcs': 'mine' });
+    expect((await install(home, ['--uninstall'])).stdout).toContain('Left as it is');
+    expect(await fs.readdir(path.join(home, '.local/bin'))).toEqual(['oxenvcs']);
+  });
+
+  it('with --purge deletes no vault without a person who says so', async () => {
+    const home = await sandbox();
+    await install(home, []);
+    const data = path.join(
+      home,
+      process.platform === 'darwin' ? 'Library/Application Support/oxenvcs' : '.local/share/oxenvcs',
+    );
+    await write(data, { 'vaults/Song.git/HEAD': 'x' });
+    const before = await snapshot(home);
+    expect(await install(home, ['--uninstall', '--purge'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('nobody to ask'),
+    });
+    expect(await snapshot(home)).toEqual(before);
+    expect(await onTerminal(home, 'no\n')).toContain('Nothing more was deleted');
+    expect(await fs.readdir(data)).toEqual(['vaults']);
+    expect(await onTerminal(home, 'delete\n')).toContain(`Deleted: ${data}`);
+    await expect(fs.access(data)).rejects.toThrow('ENOENT');
+  });
+});
+
+/** `--uninstall --purge` with somebody at the keyboard. */
+async function onTerminal(home: string, typed: string): Promise<string> {
+  const quoted = `'${path.join(clone, 'install.sh').replaceAll("'", `'\\''`)}' --uninstall --purge`;
+  const args = process.platform === 'darwin' ? ['-q', '/dev/null', 'sh', '-c', quoted] : ['-qec', quoted, '/dev/null'];
+  const env = { ...process.env, HOME: home, XDG_DATA_HOME: undefined };
+  return (await run('script', args, { cwd: home, env, input: typed })).stdout.toString('utf8');
+}
+
+async function watchers(home: string): Promise<number[]> {
+  const manifest = await fs.readFile(path.join(home, '.local/share/oxenvcs/manifest'), 'utf8').catch(() => '');
+  return [...manifest.matchAll(/^watch (\d+) /gm)].map(([, pid]) => Number(pid));
+}
+
+async function endWatchers(home: string): Promise<void> {
+  for (const pid of await watchers(home)) killTree(pid);
+}
