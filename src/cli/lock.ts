@@ -1,7 +1,7 @@
 import { breakLock } from '../lock/break.ts';
 import { lockContext } from '../lock/context.ts';
 import { releaseLock, renewLock } from '../lock/lease.ts';
-import { lockHistory, lockJson, type LockStatus, lockStatus } from '../lock/status.ts';
+import { lockHistory, shownLock, type LockStatus, lockStatus } from '../lock/status.ts';
 import { lookAtLock } from '../lock/view.ts';
 import { acquireWaiting } from '../lock/wait.ts';
 import { Failure } from '../model/failures.ts';
@@ -39,7 +39,7 @@ const acquire = command({
     const how = value.outcome === 'already-mine' ? 'You have the lock already' : 'Lock acquired';
     const until = localTime(value.held.record.expiresAt);
     return {
-      data: { lock: lockJson(value.held.record, context.clock.now()), attempts, outcome: value.outcome },
+      data: { lock: shownLock(value.held.record, context.clock.now()), attempts, outcome: value.outcome },
       lines: [`✓ ${how}${attempts > 1 ? ` after ${attempts} attempts` : ''}; it lasts until ${until}.`],
     };
   },
@@ -75,7 +75,7 @@ const renew = command({
     });
     const { record } = value.held;
     return {
-      data: { lock: lockJson(record, context.clock.now()), attempts, outcome: 'renewed' },
+      data: { lock: shownLock(record, context.clock.now()), attempts, outcome: 'renewed' },
       lines: [`✓ Lock renewed; it lasts until ${localTime(record.expiresAt)}.`],
     };
   },
@@ -150,7 +150,7 @@ const status = command({
   async run(_, context): Promise<Answer> {
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const { status: found, failure } = await lockStatus(ctx);
+    const { status: found, unreachable: failure } = await lockStatus(ctx);
     if (failure !== null && failure.code !== 'OFFLINE') throw failure;
     if (failure !== null) context.output.warn(failure.message);
     return { data: found, lines: [describeLock(found)] };

@@ -31,7 +31,7 @@ export const status = command({
     const project = await context.project();
     const { root, config } = project;
     const ctx = await lockContext(project, context.clock, context.signal);
-    const [{ status: lock, failure: unreachable }, kind, watcher, daw, url] = await Promise.all([
+    const [{ status: lock, unreachable }, kind, watcher, daw, url] = await Promise.all([
       lockStatus(ctx),
       remoteKind(project),
       watcherStatus(project),

@@ -52,11 +52,10 @@ class World {
   renewals: number[] = [0];
   private seen: { nonce: string; since: number } | null = null;
 
-  constructor(
-    readonly leaseMs: number,
-    skew: number,
-    benUp: number,
-  ) {
+  readonly leaseMs: number;
+
+  constructor(leaseMs: number, skew: number, benUp: number) {
+    this.leaseMs = leaseMs;
     this.ann = new Machine(start, 5 * hour);
     this.ben = new Machine(start + skew, benUp);
     this.record = lockOf(ann, start, leaseMs);
