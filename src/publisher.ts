@@ -1,8 +1,10 @@
 import { acquireLock } from './lock/lease.ts';
+import { withLease } from './lock/heartbeat.ts';
 import { type LockContext, lockContext } from './lock/context.ts';
 import { asFailure, Failure } from './model/failures.ts';
 import { RetryPolicy } from './network/retry.ts';
 import { unplugged } from './network/unplugged.ts';
+import { whoHas } from './project/guard.ts';
 import type { Project } from './project/project.ts';
 import { publish } from './push/publish.ts';
 import { type Drained, drain } from './queue/drain.ts';
@@ -40,13 +42,24 @@ export async function publishQueue(
     backoffMs: (attempts) => backoff.delay(attempts),
     publish: async (tip, ended) => {
       const ctx = await lockContext(project, clock, ended);
-      if (project.config.lock.auto) {
-        const outcome = await takeLock(ctx);
-        onLocked?.(outcome);
-      }
+      if (!project.config.lock.auto) return await publishCommit(ctx, tip);
+      // Without a watcher nobody would renew it or give it back.
+      if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(ctx, tip);
+      const outcome = await takeLock(ctx);
+      onLocked?.(outcome);
       return await publishCommit(ctx, tip);
     },
   });
+}
+
+/** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
+async function publishUnderLease(ctx: LockContext, tip: string): Promise<Pushed> {
+  const leased = await withLease(ctx, { how: 'save' }, async (lost) => {
+    const signal = ctx.signal === undefined ? lost : AbortSignal.any([ctx.signal, lost]);
+    return await publishCommit({ ...ctx, signal }, tip);
+  });
+  if (leased.outcome === 'done') return leased.value;
+  throw await unplugged(leased.failure, ctx.remote.url);
 }
 
 /** Throws the failure that prevented it. */

@@ -220,10 +220,11 @@ test('the lock by hand: taken, refused to the other with exit 3, given back', as
     attempts: 1,
   });
   expect((await run(['push', '--json'])).json()).toMatchObject({ outcome: 'up-to-date', bytesSent: 0 });
-  expect((await run(['lock', 'acquire', '--message', 'mixing', '--json'])).json()).toMatchObject({
-    outcome: 'already-mine',
-    attempts: 1,
-  });
+  // A push by hand gives the lock back: nobody would renew it.
+  expect((await run(['lock', 'status', '--json'])).json()).toMatchObject({ held: false, mine: false });
+  const acquire = ['lock', 'acquire', '--message', 'mixing', '--json'];
+  expect((await run(acquire)).json()).toMatchObject({ outcome: 'acquired', attempts: 1, lock: { message: 'mixing' } });
+  expect((await run(acquire)).json()).toMatchObject({ outcome: 'already-mine' });
 
   const dir = await sandbox();
   await git(dir, ['clone', '--quiet', remote.url, 'ben']);
@@ -249,6 +250,7 @@ test('--wait takes the lock as soon as the other gives it back, and says who has
   const remote = await fileRemote();
   const { run } = await newSong(remote.url);
   await run(['push']);
+  await run(['lock', 'acquire']);
   const dir = await sandbox();
   await git(dir, ['clone', '--quiet', remote.url, 'ben']);
   await git(path.join(dir, 'ben'), ['config', 'user.name', 'Ben']);

@@ -1,7 +1,11 @@
 import path from 'node:path';
 import { profileNamed } from '../daw/match.ts';
 import { init as initProject } from '../setup/init.ts';
-import { command } from './command.ts';
+import { capabilities } from '../lock/capabilities.ts';
+import { lockContext } from '../lock/context.ts';
+import { probeRemote } from '../lock/probe.ts';
+import type { Project } from '../project/project.ts';
+import { command, type Context } from './command.ts';
 
 export const init = command({
   words: 'init [dir]',
@@ -16,7 +20,11 @@ export const init = command({
   async run({ dir, remote, branch, daw, hooks }, context) {
     const folder = path.resolve(context.cwd, dir ?? context.start);
     const done = await initProject(folder, { remote, branch, daw, hooks });
-    for (const warning of done.warnings) context.output.warn(warning);
+    const warnings = [
+      ...done.warnings,
+      ...(done.remoteKind === 'remote' ? await askRemote(done.project, context) : []),
+    ];
+    for (const warning of warnings) context.output.warn(warning);
     const { root } = done.project;
     return {
       data: {
@@ -26,7 +34,7 @@ export const init = command({
         remoteKind: done.remoteKind,
         created: done.created,
         commit: done.commit,
-        warnings: done.warnings,
+        warnings,
       },
       lines: [
         done.created.length === 0
@@ -40,3 +48,22 @@ export const init = command({
     };
   },
 });
+
+/** What the remote allows is found out once; gives what people should know of it. */
+async function askRemote(project: Project, context: Context): Promise<string[]> {
+  const ctx = await lockContext(project, context.clock, context.signal);
+  if ((await capabilities(ctx)).probedAt !== null) return [];
+  const probed = await probeRemote(ctx);
+  // Offline it is assumed to allow everything; what it does not is learned from the first push.
+  if (probed.outcome === 'unreachable' || probed.outcome === 'publish-first') return [];
+  if (probed.outcome === 'refused') return [`${probed.failure.message} ${probed.failure.hint}`];
+  const { atomic, branch, said } = probed.found;
+  return [
+    ...(atomic
+      ? []
+      : ['The remote cannot move branch and lock in one step: the lock is advisory there, nothing enforces it.']),
+    ...(branch === false
+      ? [`The remote does not let us publish ${project.config.branch}: ${said ?? 'it did not say why'}`]
+      : []),
+  ];
+}

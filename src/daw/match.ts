@@ -1,4 +1,3 @@
-import { isMedia } from './media.ts';
 import type { DawProfile } from './profile.ts';
 import { profiles, systemJunk } from './profiles.ts';
 
@@ -56,8 +55,6 @@ export const isGeneratedFolder = (profile: DawProfile, path: string): boolean =>
 
 /** Temporary siblings that a DAW writes before it replaces its session. */
 export const isTemporary = (path: string): boolean => /\.(tmp|temp)$|~$/i.test(path);
-
-export { isMedia };
 
 interface Rule {
   folder: boolean;

@@ -87,11 +87,6 @@ export async function isAncestor(
   return newer !== null && (await tryGit(ctx.root, ['merge-base', '--is-ancestor', older, newer])).exitCode === 0;
 }
 
-/** The person has been told and has seen to it. */
-export async function forgetLoss(ctx: LockContext): Promise<void> {
-  await saveView(ctx, { ...(await loadView(ctx)), lost: null }, []);
-}
-
 /** The failure that a verdict means for one who wants the lock and does not get it. */
 export function failureOf(ctx: LockContext, verdict: Exclude<Verdict, { is: 'free' | 'mine' | 'takeable' }>): Failure {
   const { branch } = ctx;

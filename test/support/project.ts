@@ -3,7 +3,7 @@ import path from 'node:path';
 import { git } from '../../src/git/run.ts';
 import type { Captured, FileStat, Save, Settled } from '../../src/model/save.ts';
 import { openProject, type Project } from '../../src/project/project.ts';
-import { repository, sandbox, write } from './sandbox.ts';
+import { repository, sandbox } from './sandbox.ts';
 
 /** A project with one version, beside a bare repository as its remote `origin`. */
 export async function projectWithRemote(
@@ -55,5 +55,3 @@ export async function statusLines(root: string): Promise<string[]> {
 /** What a version holds of a file. */
 export const fileIn = async (root: string, commit: string, name: string): Promise<string> =>
   await git(root, ['show', `${commit}:${name}`]);
-
-export { write };
