@@ -177,6 +177,9 @@ test('with clocks that differ by less than the grace, who takes over finds a hol
         act(world, step);
         if (world.benMayTake()) expect(world.annStandsFor).toBe(0);
       }
+      world.online = false;
+      while (!world.benMayTake()) world.pass(minute);
+      expect(world.annStandsFor).toBe(0);
     }),
     { numRuns: 300 },
   );
@@ -209,6 +212,15 @@ test('a holder that is awake and online renews in time, whatever sleep and loss 
     }),
     { numRuns: 300 },
   );
+});
+
+test('a laptop that wakes renews within a quarter of a minute, not after the rest of a long timer', () => {
+  const world = new World(4 * hour, 0, 0);
+  world.pass(minute);
+  world.sleep(hour);
+  const woken = world.trueTime;
+  world.pass(15_001);
+  expect(world.renewals.at(-1)).toBeGreaterThanOrEqual(woken);
 });
 
 test('a lock whose holder is gone is free for others after lease, grace and two heartbeats, and not before the grace', () => {
