@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { whyNotNow } from '../commit/busy.ts';
@@ -8,7 +7,7 @@ import { git, gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import type { Settled } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
-import { ifMissing, writeDurable } from '../system/disk.ts';
+import { exists, ifMissing, writeDurable } from '../system/disk.ts';
 import type { OwnFile } from './own-files.ts';
 
 /** The commit that is checked out, or null before the first. */
@@ -130,7 +129,7 @@ export async function commitEverything(project: Project, message: string): Promi
       const moved = await stage(root, index, { captured: [], settled, deleted: [], incomplete: [] });
       if (moved.length === 0) {
         const commit = await commitIndex(project, index, null, message);
-        await bringIndexUp(project, index);
+        await giveIndex(project, index);
         return { commit };
       }
       // A save in this very moment is over by the next try; a take that is being recorded is not.
@@ -150,15 +149,30 @@ async function look(root: string, names: readonly string[]): Promise<Settled[]> 
   return settled;
 }
 
-/** An index of our own: the user's is neither read nor locked while it is built. */
+/** The first version's index becomes the user's, which holds nothing yet. */
+async function giveIndex(project: Project, index: string): Promise<void> {
+  const users = path.join(project.gitDir, 'index');
+  // Where there is none no lock is taken, which nobody would take away if this is cut off; `mendIndex` makes up for it.
+  if (await exists(users)) await bringIndexUp(project, index);
+  else await fs.rename(index, users);
+}
+
+const setupIndex = (gitDir: string): string => path.join(gitDir, 'oxenvcs', 'setup-index');
+
+/** Also what an `init` that was cut off has left of it. */
+export async function removeSetupIndex(gitDir: string): Promise<void> {
+  for (const file of [setupIndex(gitDir), `${setupIndex(gitDir)}.lock`]) await fs.rm(file, { force: true });
+}
+
+/** An index of our own: the user's is neither read nor locked while it is built. One `init` runs at a time. */
 async function withIndex<T>(project: Project, work: (index: string) => Promise<T>): Promise<T> {
-  const index = path.join(project.gitDir, 'oxenvcs', `index-${randomUUID()}`);
+  const index = setupIndex(project.gitDir);
   await fs.mkdir(path.dirname(index), { recursive: true });
+  await removeSetupIndex(project.gitDir);
   try {
     return await work(index);
   } finally {
-    await fs.rm(index, { force: true });
-    await fs.rm(`${index}.lock`, { force: true });
+    await removeSetupIndex(project.gitDir);
   }
 }
 
@@ -168,7 +182,7 @@ async function commitIndex(project: Project, index: string, head: string | null,
   const tree = await gitLine(root, ['write-tree'], { env: { GIT_INDEX_FILE: index } });
   const parents = head === null ? [] : ['-p', head];
   const commit = await gitLine(root, ['commit-tree', ...parents, '-F', '-', tree], { input: `${message}\n` });
-  await noteIndexBehind(project, head, commit);
+  if (await exists(path.join(project.gitDir, 'index'))) await noteIndexBehind(project, head, commit);
   await git(root, ['update-ref', '-m', `commit: ${message}`, 'HEAD', commit, head ?? '']);
   return commit;
 }

@@ -3,6 +3,7 @@ import { gitLine } from '../git/run.ts';
 import { type Config, defaults } from '../model/config.ts';
 import { configPath, currentBranch, loadConfig, openProject } from '../project/project.ts';
 import { exists } from '../system/disk.ts';
+import { removeSetupIndex } from './first-version.ts';
 import { findPlace } from './place.ts';
 import type { Sight } from './remote.ts';
 import { hasNoCommits, isEmptyRepository, mendIndex } from './repository.ts';
@@ -26,6 +27,7 @@ export async function standing(root: string): Promise<Standing> {
   if (!isRepository) return { root, config, repository: 'none', hasCommits: false, isProject, checkedOut: null };
   const gitDir = await gitLine(root, ['rev-parse', '--absolute-git-dir']);
   await mendIndex(root, gitDir);
+  await removeSetupIndex(gitDir);
   const hasCommits = !(await hasNoCommits(root));
   const repository = (await isEmptyRepository(root, gitDir)) ? 'empty' : 'used';
   const checkedOut = await currentBranch(await openProject(root));

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -161,6 +162,18 @@ describe('a new project', () => {
     expect((await setUp(root, { daw: 'reaper' })).daw).toBe('reaper');
     expect(await fs.readFile(path.join(root, '.gitignore'), 'utf8')).toContain('*.reapeaks\n');
     expect((await setUp(root)).daw).toBe('reaper');
+  });
+
+  it('leaves out a take that is being recorded, and says so', async () => {
+    const root = await song(live);
+    const take = path.join(root, 'Samples/Recorded/Take 2.wav');
+    const recording = setInterval(() => appendFileSync(take, 'RIFF'), 1);
+    onTestFinished(() => clearInterval(recording));
+    appendFileSync(take, 'RIFF');
+    const { warnings } = await setUp(root);
+    expect(warnings).toEqual([expect.stringContaining('Samples/Recorded/Take 2.wav was changing all the time')]);
+    expect(await filesIn(root)).toContain('Samples/Recorded/Take 1.wav');
+    expect(await status(root)).toEqual(['?? Samples/Recorded/Take 2.wav']);
   });
 
   it('is made of an empty folder, too', async () => {

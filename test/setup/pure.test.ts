@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { withBlock, withoutBlock } from '../../src/setup/block.ts';
+import { withBlock } from '../../src/setup/block.ts';
 import { identityFrom } from '../../src/setup/identity.ts';
 import { aroundPackage } from '../../src/setup/place.ts';
 import { isLocalPath, refsOf } from '../../src/setup/remote.ts';
@@ -97,10 +97,6 @@ describe('a block of our lines in a file of the user', () => {
 
   it('takes the line ends of the file', () => {
     expect(withBlock('a\r\n', ['one'])).not.toMatch(/[^\r]\n/);
-  });
-
-  it('goes without a trace', () => {
-    for (const before of ['', 'a\n', 'a\r\nb\r\n']) expect(withoutBlock(withBlock(before, ['one']))).toBe(before);
   });
 });
 
