@@ -32,6 +32,8 @@ export function describeEvent(event: PipelineEvent): string | null {
   switch (event.event) {
     case 'watching':
       return `Watching ${event.project} (${event.daw}). Ctrl-C ends it.`;
+    case 'trouble':
+      return `⚠ ${event.failure.message} It is tried again by itself.`;
     case 'version':
       return `✓ ${event.message}  (${event.commit.slice(0, 8)})`;
     case 'locked':

@@ -1,38 +1,34 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { gitLine } from '../git/run.ts';
+import { gitFailure } from '../git/failures.ts';
+import { tryGit } from '../git/run.ts';
 import type { Captured, FileStat } from '../model/save.ts';
-import { ifMissing } from '../system/disk.ts';
+import { sameStat, statOf } from '../system/stat.ts';
 
 /**
- * Puts the bytes of a settled file into the object store, through Git's filters, so that the version holds them whatever
- * the DAW writes next. `moved`: it changed while it was read, or is not what `settled` saw any more.
+ * Puts a file's bytes into the object store, through the filters of its path; once this returns they are on the disk.
+ * `moved`: it is not, or no longer, as it was when it settled, and what was stored may be torn.
  */
 export async function capture(root: string, name: string, settled: FileStat): Promise<Captured | 'moved'> {
   const file = path.join(root, name);
-  const before = await fs.lstat(file, { bigint: true }).catch(ifMissing(null));
-  if (before === null || !sameStat(before, settled)) return 'moved';
-  if (before.isSymbolicLink()) {
-    const input = await fs.readlink(file, { encoding: 'buffer' });
-    return {
-      path: name,
-      mode: '120000',
-      oid: await gitLine(root, ['hash-object', '-w', '--no-filters', '--stdin'], { input }),
-    };
-  }
-  const oid = await gitLine(root, ['hash-object', '-w', '--', name]).catch(async (error: unknown) => {
-    // A file that shrinks or vanishes under git makes it fail; anything else is a real failure.
-    if (await unchanged(file, settled)) throw error;
-    return null;
-  });
-  if (oid === null || !(await unchanged(file, settled))) return 'moved';
-  return { path: name, mode: (before.mode & 0o100n) === 0n ? '100644' : '100755', oid };
+  const stat = await statOf(file);
+  if (stat === null || !sameStat(stat, settled)) return 'moved';
+  // Of a link its target's name is stored, as git does.
+  const target = stat.isSymbolicLink() ? await fs.readlink(file, 'buffer').catch(() => null) : undefined;
+  if (target === null) return 'moved';
+  const args = ['hash-object', '-w', ...(target === undefined ? ['--', name] : ['--stdin'])];
+  const result = await tryGit(root, args, target === undefined ? {} : { input: target });
+  // A file that shrinks or is rewritten under git makes it fail, or die by SIGBUS; one that grows gives a torn blob.
+  if (!sameStat(await statOf(file), settled)) return 'moved';
+  if (result.exitCode !== 0) throw gitFailure(result, args);
+  const oid = result.stdout.toString('utf8').trim();
+  if (target !== undefined) return { path: name, mode: '120000', oid };
+  const executable = (stat.mode & 0o100n) !== 0n && (await trustsModes(root));
+  return { path: name, mode: executable ? '100755' : '100644', oid };
 }
 
-const unchanged = async (file: string, settled: FileStat): Promise<boolean> => {
-  const now = await fs.lstat(file, { bigint: true }).catch(ifMissing(null));
-  return now !== null && sameStat(now, settled);
-};
-
-export const sameStat = (a: FileStat, b: FileStat): boolean =>
-  a.size === b.size && a.mtimeNs === b.mtimeNs && a.ino === b.ino;
+/** On disks without run bits every file seems to have one; git found that out when the repository was made. */
+async function trustsModes(root: string): Promise<boolean> {
+  const result = await tryGit(root, ['config', '--type=bool', 'core.fileMode']);
+  return result.stdout.toString('utf8').trim() !== 'false';
+}

@@ -1,10 +1,8 @@
-import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { git, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
 import type { Captured, Save, Settled } from '../model/save.ts';
-import { ifMissing } from '../system/disk.ts';
-import { sameStat } from './capture.ts';
+import { sameStat, statOf } from '../system/stat.ts';
 
 /**
  * Puts a save into an index file (`index`, absolute) of our own: what the user staged by hand is neither swept in nor
@@ -64,7 +62,7 @@ async function withoutDelta(root: string, settled: Settled[]): Promise<Set<strin
 async function moved(root: string, settled: Settled[]): Promise<string[]> {
   const found: string[] = [];
   for (const { path: name, stat } of settled) {
-    const now = await fs.lstat(path.join(root, name), { bigint: true }).catch(ifMissing(null));
+    const now = await statOf(path.join(root, name));
     if (now === null || !sameStat(now, stat)) found.push(name);
   }
   return found;

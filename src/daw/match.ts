@@ -1,45 +1,53 @@
+import { generic } from './generic.ts';
+import { isMedia } from './media.ts';
 import type { DawProfile } from './profile.ts';
 import { profiles, systemJunk } from './profiles.ts';
+
+/** All paths here are relative to the project, with `/`. */
 
 /** The profile of that name; undefined for a name that is not known. */
 export const profileNamed = (name: string): DawProfile | undefined => profiles.find((profile) => profile.name === name);
 
 /** The careful one, for software that is not known. */
-export const genericProfile = profiles.at(-1) as DawProfile;
+export const genericProfile = generic;
 
 /**
- * Finds the DAW from the paths in a folder (relative, `/`). Session files tell, then typical folders; among several the
- * one with the most signs.
+ * Finds the DAW from the paths in a folder. Session files tell, then typical folders; among several the one with the
+ * most signs.
  */
 export function detectDaw(paths: readonly string[]): DawProfile {
-  let best = genericProfile;
+  let best: DawProfile = generic;
   let most = 0;
   for (const profile of profiles) {
-    const signs =
-      paths.filter((path) => isSession(profile, path)).length * 10 +
-      paths.filter((path) => inTypicalFolder(profile, path)).length;
+    const sessions = paths.filter((path) => hasSessionName(profile, path) && !isGenerated(profile, path));
+    const signs = sessions.length * 10 + paths.filter((path) => inTypicalFolder(profile, path)).length;
     if (signs > most) [best, most] = [profile, signs];
   }
   return best;
 }
 
-/** Does writing this file mean that the user saved? */
+/**
+ * Does writing this file mean that somebody saved? The session of any DAW counts, so that a wrong guess at the DAW, or a
+ * second one in the folder, never lets a save wait.
+ */
 export function isSession(profile: DawProfile, path: string): boolean {
-  const lower = path.toLowerCase();
-  if (profile.sessions.some((ending) => lower.endsWith(ending))) return !isGenerated(profile, path);
-  const file = path.slice(path.lastIndexOf('/') + 1);
-  return (
-    packageOf(profile, path) !== null && (profile.packageSessions ?? []).includes(file) && !isGenerated(profile, path)
-  );
+  if (isMedia(path) || isGenerated(profile, path)) return false;
+  return profile.anySession === true || profiles.some((one) => hasSessionName(one, path));
 }
 
+/** Is the session file of this path a database, to be left alone while anybody has it open? */
+export const isDatabase = (path: string): boolean =>
+  profiles.some((one) => one.database === true && hasSessionName(one, path));
+
+/** Are takes recorded into this session file? */
+export const holdsAudio = (path: string): boolean =>
+  profiles.some((one) => one.holdsAudio === true && hasSessionName(one, path));
+
 /** The package (a folder that is a document) that a path lies in, or null. */
-export function packageOf(profile: DawProfile, path: string): string | null {
+export function packageOf(path: string): string | null {
   const segments = path.split('/');
-  const at = segments.findIndex((segment) =>
-    (profile.packages ?? []).some((ending) => segment.toLowerCase().endsWith(ending)),
-  );
-  return at < 0 || at === segments.length - 1 ? null : segments.slice(0, at + 1).join('/');
+  const at = segments.slice(0, -1).findIndex((name) => packageEndings.some((ending) => endsWith(name, ending)));
+  return at < 0 ? null : segments.slice(0, at + 1).join('/');
 }
 
 /** Is it something that the DAW or the system generates, which is neither watched nor versioned? */
@@ -53,8 +61,20 @@ export function isGenerated(profile: DawProfile, path: string): boolean {
 /** Like `isGenerated`, for a folder itself. */
 export const isGeneratedFolder = (profile: DawProfile, path: string): boolean => isGenerated(profile, `${path}/x`);
 
-/** Temporary siblings that a DAW writes before it replaces its session. */
-export const isTemporary = (path: string): boolean => /\.(tmp|temp)$|~$/i.test(path);
+/** What a DAW writes before it puts it in the place of its session. */
+export const isTemporary = (path: string): boolean => /\.(tmp|temp)$/i.test(path);
+
+export { isMedia };
+
+const packageEndings = profiles.flatMap((profile) => profile.packages ?? []);
+
+const endsWith = (name: string, ending: string): boolean => name.toLowerCase().endsWith(ending);
+
+function hasSessionName(profile: DawProfile, path: string): boolean {
+  if (profile.sessions.some((ending) => endsWith(path, ending))) return true;
+  const outer = packageOf(path);
+  return outer !== null && !isMedia(path) && (profile.packages ?? []).some((ending) => endsWith(outer, ending));
+}
 
 interface Rule {
   folder: boolean;
@@ -70,13 +90,13 @@ function matcher(profile: DawProfile): Rule[] {
     const folder = line.endsWith('/');
     const name = folder ? line.slice(0, -1) : line;
     const source = name.replace(/[.+^${}()|\\]/g, '\\$&').replace(/\*/g, '.*');
-    return { folder, pattern: new RegExp(`^${source}$`) };
+    return { folder, pattern: new RegExp(`^${source}$`, 's') };
   });
   rules.set(profile, made);
   return made;
 }
 
 function inTypicalFolder(profile: DawProfile, path: string): boolean {
-  const segments = path.split('/');
+  const segments = path.split('/').slice(0, -1);
   return (profile.folders ?? []).some((folder) => segments.includes(folder));
 }

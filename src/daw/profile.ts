@@ -4,19 +4,23 @@ export interface DawProfile {
   name: string;
   /** For people. */
   title: string;
-  /** Endings of session files, with the dot. Writing one of these is a save. */
+  /** Endings of session files, with the dot, in lower case. Writing one of these is a save. */
   sessions: readonly string[];
-  /** Endings of folders that are one document. All session data of such a package counts as one unit. */
+  /** Every file but media counts as a session. */
+  anySession?: true;
+  /** Endings of folders that are one document. All of it but its media counts as one session. */
   packages?: readonly string[];
-  /** Other session data inside a package, by file name. */
-  packageSessions?: readonly string[];
   /** Folders whose presence tells this DAW. */
   folders?: readonly string[];
   /**
    * What it generates and nobody needs to keep: lines as in .gitignore, in the two simplest forms: `name/` (a folder,
-   * at any depth) and `pattern` (a file name with `*`, at any depth).
+   * at any depth) and `pattern` (a file name with `*` and `[0-9]`, at any depth).
    */
   generated: readonly string[];
+  /** How its program's file name begins, in lower case; for finding out whether it runs. */
+  programs: readonly string[];
+  /** Takes are recorded into the session file itself: it needs the patience of a take. */
+  holdsAudio?: true;
   /** The session is a database that changes at every edit: committed only while nobody has it open. */
   database?: true;
 }

@@ -1,76 +1,73 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { isSession, isTemporary, packageOf } from '../daw/match.ts';
-import { isMedia } from '../daw/media.ts';
+import { isDatabase, isGenerated, isSession, isTemporary } from '../daw/match.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import type { FileStat } from '../model/save.ts';
-import { ifMissing } from '../system/disk.ts';
-import type { Kind, Looked } from './settle.ts';
+import { statAll } from '../system/stat.ts';
 import { openForWriting } from './writers.ts';
 
-/** A file that differs from the last version. */
-export interface Changed {
+/** A file that git calls different from HEAD. */
+export interface Difference {
   path: string;
+  status: 'modified' | 'added' | 'deleted';
+  /** The user has staged exactly this, and not changed it since. */
   staged: boolean;
 }
 
-/** Looks at the changed files: what they are, how they stand on the disk, and who is at them. */
-export async function look(
+/**
+ * Those that are ours to follow. What the user has staged by hand, other than a session, is theirs to commit; what is
+ * generated and was never committed is nobody's, should the ignore lines be missing.
+ */
+export const worthFollowing = (profile: DawProfile, differences: readonly Difference[]): Difference[] =>
+  differences.filter(({ path, status, staged }) => {
+    if (status === 'added' && isGenerated(profile, path)) return false;
+    return !staged || isSession(profile, path);
+  });
+
+/** How these files lie now. A new file that is gone again differs in nothing. */
+export async function lookAt(root: string, differences: readonly Difference[]): Promise<Map<string, FileStat | null>> {
+  const stats = await statAll(
+    root,
+    differences.map(({ path }) => path),
+  );
+  for (const { path, status } of differences)
+    if (status === 'added' && (stats.get(path) ?? null) === null) stats.delete(path);
+  return stats;
+}
+
+/** Temporary files in the folders of these sessions: one of them may be about to take a session's place. */
+export async function temporaryBeside(
   root: string,
   profile: DawProfile,
-  changed: readonly Changed[],
-  quietMs: number,
-): Promise<Looked[]> {
-  const kinds = changed.map(({ path: name, staged }) => ({ name, staged, kind: kindOf(profile, name) }));
-  // What the user has staged by hand, other than a session, is theirs to commit.
-  const ours = kinds.filter(({ kind, staged }) => kind === 'session' || !staged);
-  const open = await openForWriting(new Set(ours.map(({ name }) => path.join(root, name))));
-  const busy = await busyFolders(
+  paths: Iterable<string>,
+): Promise<Map<string, FileStat>> {
+  const folders = new Set<string>();
+  for (const name of paths) if (isSession(profile, name)) folders.add(path.posix.dirname(name));
+  const found: string[] = [];
+  for (const folder of folders) {
+    const names = await fs.readdir(path.join(root, folder)).catch(() => []);
+    found.push(...names.filter(isTemporary).map((name) => path.posix.join(folder, name)));
+  }
+  const stats = new Map<string, FileStat>();
+  for (const [name, stat] of await statAll(root, found)) if (stat !== null) stats.set(name, stat);
+  return stats;
+}
+
+/** Which of these are open for writing, by anybody. */
+export async function openNow(root: string, paths: readonly string[]): Promise<ReadonlySet<string>> {
+  const open = await openForWriting(root, paths);
+  return open === 'unknown' ? await openByJournal(root, paths) : open;
+}
+
+/**
+ * Where the system does not tell who has a file open: of a database its journal tells, which is empty or gone while
+ * nobody has it open (after a crash it is a leftover, and the version waits until the DAW has been started once more).
+ */
+export async function openByJournal(root: string, paths: readonly string[]): Promise<Set<string>> {
+  const databases = paths.filter(isDatabase);
+  const journals = await statAll(
     root,
-    ours.filter(({ kind }) => kind === 'session').map(({ name }) => path.dirname(name)),
-    quietMs,
+    databases.map((name) => `${name}-wal`),
   );
-  const found: Looked[] = [];
-  for (const { name, kind } of ours) {
-    const stat = await statOf(path.join(root, name));
-    if (stat === 'folder') continue; // a folder has taken the name of a file: its files are listed themselves
-    found.push({
-      path: name,
-      kind,
-      unit: packageOf(profile, name) ?? name,
-      stat,
-      open: open?.has(path.join(root, name)) ?? false,
-      database: kind === 'session' && profile.database === true,
-      busySibling: kind === 'session' && busy.has(path.dirname(name)),
-    });
-  }
-  return found;
-}
-
-/** Without known session files (software that is not known) every file that is no media counts as one. */
-function kindOf(profile: DawProfile, name: string): Kind {
-  if (isSession(profile, name)) return 'session';
-  if (isMedia(name)) return 'media';
-  return profile.name === 'generic' && !name.startsWith('.') ? 'session' : 'other';
-}
-
-async function statOf(file: string): Promise<FileStat | null | 'folder'> {
-  const stat = await fs.lstat(file, { bigint: true }).catch(ifMissing(null));
-  if (stat === null) return null;
-  return stat.isDirectory() ? 'folder' : { size: stat.size, mtimeNs: stat.mtimeNs, ino: stat.ino };
-}
-
-/** Folders in which a temporary file was written within the quiet time: a save is under way. One left behind by a crash is old. */
-async function busyFolders(root: string, folders: string[], quietMs: number): Promise<Set<string>> {
-  const busy = new Set<string>();
-  for (const folder of new Set(folders)) {
-    for (const name of await fs.readdir(path.join(root, folder)).catch(ifMissing([] as string[]))) {
-      if (!isTemporary(name)) continue;
-      const stat = await fs.lstat(path.join(root, folder, name)).catch(ifMissing(null));
-      // A time in the future (a clock that was set back) must not hold a save for ever.
-      const ageMs = stat === null ? Infinity : Math.abs(Date.now() - stat.mtimeMs);
-      if (ageMs < quietMs) busy.add(folder);
-    }
-  }
-  return busy;
+  return new Set(databases.filter((name) => (journals.get(`${name}-wal`)?.size ?? 0n) > 0n));
 }

@@ -1,266 +1,167 @@
-import type { Captured, Committed, FileStat, Save } from '../model/save.ts';
+import type { Captured, Committed, Save, Settled } from '../model/save.ts';
+import { mediaOnlyDue } from './due.ts';
+import {
+  isCaptured,
+  isHeldOpen,
+  type Known,
+  type Look,
+  type Named,
+  nothingKnown,
+  type Rules,
+  settledUnits,
+  sortRest,
+  track,
+  type Version,
+} from './known.ts';
+import { done, nextSave, takeIn, unsettle, withDeletions } from './version.ts';
 
 /**
- * When is a save finished? A pure state machine over looks at the disk: no clock, no files, no events counted. All
- * times are ms on a clock that never goes back.
+ * Decides when the DAW has finished a save. Pure: it is fed looks at the files that differ from HEAD, not events, and
+ * answers with what to do next.
+ *
+ *     clean → dirty → settling (capture) → held → committing → clean
+ *
+ * A session that has settled is captured at once; what is waited for afterwards (a growing take, a file still open) delays
+ * only the version. A save that comes meanwhile seals the waiting version, which is then made first, without the take.
  */
+export type State = { known: Known } & (Waiting | { slug: 'committing'; save: Save });
 
-export interface Times {
-  /** A session that has not moved for so long is saved. */
-  quietMs: number;
-  /** The same for media: a recording is flushed in gaps of up to 6 s. */
-  mediaQuietMs: number;
-  /** Between commits that hold no session. */
-  minCommitGapMs: number;
-  /** New takes without a save of the session become a version after so long. */
-  mediaOnlyMs: number;
-  /** A save waits so long at the most for a take that still grows. */
-  growingTakeHoldMs: number;
+type Waiting =
+  | { slug: 'clean' }
+  /** Something stirred; what it was is not known yet. */
+  | { slug: 'dirty' }
+  /** These files are not quiet yet, or have just become so. */
+  | { slug: 'settling'; paths: string[] }
+  /** What could be captured is; the version waits for these. */
+  | { slug: 'held'; why: Why; paths: string[] };
+
+export type Why =
+  | 'take-grows'
+  | 'file-open'
+  /** Media wait for the next save of the session. */
+  | 'media-only'
+  /** No version can be made now (a merge, a foreign index.lock): `known.retry`. */
+  | 'later';
+
+export type Event =
+  | { type: 'stirred' }
+  | ({ type: 'look' } & Look)
+  /** The answer to `capture`: what was stored, and what moved. */
+  | { type: 'captured'; captured: readonly Captured[]; moved: readonly string[] }
+  /** The answer to `commit`. */
+  | { type: 'committed'; result: Committed }
+  /** We are told to end: what has settled becomes a version now. */
+  | { type: 'end' };
+
+export type Action = { do: 'capture'; files: Settled[] } | { do: 'commit'; save: Save };
+
+export interface Step {
+  state: State;
+  /** To be done now, and answered by its event before the next one. */
+  action: Action | null;
 }
 
-/** A file that is open for writing but has not moved for so long counts as settled: DAWs keep idle descriptors. A guess. */
-export const idleOpenMs = 60_000;
-/** The waits after "not now" (a merge, a foreign index.lock). */
-const laterMs = [1000, 2000, 4000, 8000, 16_000, 30_000];
+export const begin: State = { slug: 'clean', known: nothingKnown };
 
-/** What a changed file is: a save shows in sessions; media may be takes that still grow. */
-export type Kind = 'session' | 'media' | 'other';
-
-/** One changed file, as a look found it. */
-export interface Looked {
-  path: string;
-  kind: Kind;
-  /** The unit that settles as one: the package the file lies in, or the file itself. */
-  unit: string;
-  /** null: it is gone. */
-  stat: FileStat | null;
-  /** Somebody has it open for writing. */
-  open: boolean;
-  /** A database is never taken while somebody has it open. */
-  database: boolean;
-  /** A temporary file beside it has just been written. */
-  busySibling: boolean;
+/** `now`: ms on a clock that never goes back. */
+export function step(rules: Rules, state: State, event: Event, now: number): Step {
+  const { known } = state;
+  if (event.type === 'stirred') return { state: stirred(state, now), action: null };
+  if (event.type === 'look') return decide(rules, track(rules, known, event, now));
+  if (event.type === 'captured') return decide(rules, takeIn(known, event.captured, event.moved, now));
+  if (event.type === 'end') return decide(rules, { ...known, retry: null, ending: { bytes: rules.times.endBytes } });
+  if (state.slug !== 'committing') throw new Error(`told of a commit while ${state.slug}`);
+  return decide(rules, conclude(rules, known, state.save, event.result, now));
 }
 
-interface Tracked extends Looked {
-  /** Since when it has looked as it does. */
-  since: number;
+function stirred(state: State, now: number): State {
+  const known = { ...state.known, stirredAt: now };
+  return state.slug === 'clean' ? { slug: 'dirty', known } : { ...state, known };
 }
 
-/** A session whose bytes are in the object store. */
-interface Taken {
-  captured: Captured | 'deleted';
-  stat: FileStat | null;
-  at: number;
+function conclude(rules: Rules, known: Known, save: Save, result: Committed, now: number): Known {
+  if (result.outcome === 'later') return later(rules, known, result.reason, now);
+  if (result.outcome === 'moved') return unsettle(known, result.paths, now) ?? later(rules, known, 'files moved', now);
+  return done(known, save, now);
 }
 
-export interface Settle {
-  files: ReadonlyMap<string, Tracked>;
-  /** Saves that wait for their takes. */
-  taken: ReadonlyMap<string, Taken>;
-  /** Files that are as in the last version, though git still lists them (its index follows later). */
-  same: ReadonlyMap<string, FileStat | null>;
-  /** Since when there are changes without a save. */
-  unsavedSince: number | null;
-  lastCommitAt: number;
-  /** No commit is tried before this. */
-  notBefore: number;
-  /** How often it was put off, and why. */
-  refused: number;
-  reason: string;
-  /** The save that was handed over and not answered yet. */
-  committing: Save | null;
+/** Backs off: 1, 2, 4 … 30 s. In the end there is no later. */
+function later({ times }: Rules, known: Known, reason: string, now: number): Known {
+  if (known.ending !== null) return { ...known, versions: [], files: new Map() };
+  const tries = (known.retry?.tries ?? 0) + 1;
+  const wait = Math.min(times.lastRetry, times.firstRetry * 2 ** (tries - 1));
+  return { ...known, retry: { tries, at: now + wait, reason } };
 }
 
-export type SettleEvent =
-  | { event: 'looked'; files: readonly Looked[] }
-  | { event: 'captured'; path: string; stat: FileStat; result: Captured | 'moved' }
-  | { event: 'committed'; result: Committed }
-  /** We are about to end: what has settled becomes a version now. */
-  | { event: 'ending' };
-
-export type Action = { action: 'capture'; path: string; stat: FileStat } | { action: 'commit'; save: Save };
-
-export interface Stepped {
-  state: Settle;
-  actions: Action[];
+function decide(rules: Rules, before: Known): Step {
+  const now = before.lookedAt;
+  const settled = settledUnits(rules, before, now);
+  const files = toCapture(before, settled);
+  if (files.length > 0)
+    return { state: { known: before, slug: 'settling', paths: pathsOf(files) }, action: { do: 'capture', files } };
+  const known = withDeletions(before, settled, now);
+  const [version] = known.versions;
+  const waiting = version ? whatItWaitsFor(rules, known, version, now) : withoutSession(rules, known, now);
+  if (waiting !== null) return { state: { known, ...waiting }, action: null };
+  const save = nextSave(rules, known, now);
+  const paths = [...pathsOf(save.captured), ...pathsOf(save.settled), ...save.deleted];
+  if (known.retry !== null && now < known.retry.at)
+    return { state: { known, slug: 'held', why: 'later', paths }, action: null };
+  // In the end there may be no time for what is left.
+  if (paths.length === 0) return { state: { known, slug: 'held', why: 'media-only', paths }, action: null };
+  return { state: { known, slug: 'committing', save }, action: { do: 'commit', save } };
 }
 
-export const atRest: Settle = {
-  files: new Map(),
-  taken: new Map(),
-  same: new Map(),
-  unsavedSince: null,
-  lastCommitAt: -Infinity,
-  notBefore: -Infinity,
-  refused: 0,
-  reason: '',
-  committing: null,
-};
-
-/** The next state, and what is to be done now. Captures and commits are answered by events of their own. */
-export function step(state: Settle, event: SettleEvent, now: number, times: Times): Stepped {
-  switch (event.event) {
-    case 'looked':
-      return decide(looked(state, event.files, now), now, times);
-    case 'captured':
-      return decide(captured(state, event, now), now, times);
-    case 'committed':
-      return { state: committed(state, event.result, now), actions: [] };
-    case 'ending':
-      return state.taken.size > 0 && state.committing === null ? handOver(state, now, times) : { state, actions: [] };
-  }
-}
-
-function looked(state: Settle, found: readonly Looked[], now: number): Settle {
-  const files = new Map<string, Tracked>();
-  const same = new Map<string, FileStat | null>();
-  for (const file of found) {
-    const known = state.same.get(file.path);
-    if (known !== undefined && equal(known, file.stat)) {
-      same.set(file.path, known);
-      continue;
-    }
-    const before = state.files.get(file.path);
-    const unmoved = before !== undefined && equal(before.stat, file.stat);
-    files.set(file.path, { ...file, since: unmoved ? before.since : now });
-  }
-  const unsavedSince = files.size === 0 ? null : (state.unsavedSince ?? now);
-  return { ...state, files, same, unsavedSince };
-}
-
-type CapturedEvent = Extract<SettleEvent, { event: 'captured' }>;
-
-function captured(state: Settle, { path, stat, result }: CapturedEvent, now: number): Settle {
-  if (result === 'moved') return restart(state, [path], now);
-  return { ...state, taken: new Map(state.taken).set(path, { captured: result, stat, at: now }) };
-}
-
-function committed(state: Settle, result: Committed, now: number): Settle {
-  const save = state.committing;
-  const answered = { ...state, committing: null };
-  if (save === null) return answered;
-  if (result.outcome === 'moved') return restart(answered, result.paths, now);
-  if (result.outcome === 'later') {
-    const wait = laterMs[Math.min(state.refused, laterMs.length - 1)] ?? 0;
-    return { ...answered, notBefore: now + wait, refused: state.refused + 1, reason: result.reason };
-  }
-  const files = new Map(state.files);
-  const same = new Map(state.same);
-  for (const path of pathsOf(save)) {
-    const settled = save.settled.find((one) => one.path === path)?.stat ?? null;
-    const stat = state.taken.has(path) ? (state.taken.get(path)?.stat ?? null) : settled;
-    const file = files.get(path);
-    if (file !== undefined && equal(file.stat, stat)) files.delete(path);
-    same.set(path, stat);
-  }
-  const unsavedSince = files.size === 0 ? null : now;
-  return { ...answered, files, same, taken: new Map(), unsavedSince, lastCommitAt: now, refused: 0, reason: '' };
-}
-
-/** These moved: their quiet time begins anew. */
-function restart(state: Settle, paths: readonly string[], now: number): Settle {
-  const files = new Map(state.files);
-  for (const path of paths) {
-    const file = files.get(path);
-    if (file !== undefined) files.set(path, { ...file, since: now });
-  }
-  return { ...state, files };
-}
-
-function decide(state: Settle, now: number, times: Times): Stepped {
-  if (state.committing !== null) return nothing(state);
-  const putOff = now < state.notBefore;
-  const files = [...state.files.values()];
-  const saving = files.filter(({ kind, path, stat }) => kind === 'session' && !isTaken(state, path, stat));
-  // A newer save begins while an older one waits for its takes: the older one becomes its version first.
-  const overtaken = saving.some(({ path }) => state.taken.has(path));
-  if (overtaken && !putOff) return handOver(state, now, times);
-
-  const settled = saving.filter((file) => unitIsQuiet(state, file, now, times));
-  if (settled.length > 0) return take(state, settled, now, times);
-  if (putOff) return nothing(state);
-  if (state.taken.size === 0) return saving.length > 0 ? nothing(state) : mediaOnly(state, now, times);
-
-  const waitedMs = now - Math.min(...[...state.taken.values()].map(({ at }) => at));
-  // Small files that the DAW writes along with the session get one more quiet time, takes much more.
-  const awaited = files.some(({ kind, ...file }) => {
-    if (kind === 'session' || isQuiet({ kind, ...file }, now, times)) return false;
-    return waitedMs < (kind === 'media' ? times.growingTakeHoldMs : times.quietMs);
+/** Session files that have settled and are in no version yet. */
+function toCapture(known: Known, settled: readonly string[]): Settled[] {
+  return settled.flatMap((path) => {
+    const file = known.files.get(path);
+    return file !== undefined && file.stat !== null && !isCaptured(known, path, file)
+      ? [{ path, stat: file.stat }]
+      : [];
   });
-  const otherSession = saving.length > 0 && waitedMs < times.growingTakeHoldMs;
-  return awaited || otherSession ? nothing(state) : handOver(state, now, times);
 }
 
-/** These sessions are saved: their bytes are captured at once, whatever is waited for afterwards. */
-function take(state: Settle, settled: Tracked[], now: number, times: Times): Stepped {
-  const taken = new Map(state.taken);
-  for (const { path, stat } of settled) if (stat === null) taken.set(path, { captured: 'deleted', stat, at: now });
-  const actions = settled.flatMap(({ path, stat }) =>
-    stat === null ? [] : [{ action: 'capture' as const, path, stat }],
+/** What a captured save still waits for; null: nothing. Nothing makes it wait for ever. */
+function whatItWaitsFor(rules: Rules, known: Known, version: Version, now: number): Waiting | null {
+  if (version.sealed || known.ending !== null) return null;
+  const { times } = rules;
+  const waited = now - version.since;
+  const open = [...version.captured].flatMap(([path, { writing }]) => {
+    const file = known.files.get(path);
+    return writing && file !== undefined && isHeldOpen(rules, known, path, file, now) ? [path] : [];
+  });
+  if (open.length > 0) return { slug: 'held', why: 'file-open', paths: open };
+  const { moving } = sortRest(rules, known, now);
+  const small = [...pathsOf(moving.filter((one) => !isTake(one))), ...uncaptured(known)];
+  if (small.length > 0 && waited < times.mediaQuiet) return { slug: 'settling', paths: small };
+  const takes = pathsOf(moving.filter(isTake));
+  return takes.length > 0 && waited < times.takeHold ? { slug: 'held', why: 'take-grows', paths: takes } : null;
+}
+
+/** Without a captured save: is there a session that has yet to settle, or are there media, and is it time for them? */
+function withoutSession(rules: Rules, known: Known, now: number): Waiting | null {
+  const sessions = uncaptured(known);
+  const open = sessions.filter((path) => known.files.get(path)?.database === true && known.open.has(path));
+  if (open.length > 0 && open.length === sessions.length) return { slug: 'held', why: 'file-open', paths: open };
+  if (sessions.length > 0) return { slug: 'settling', paths: sessions };
+  const { ready, moving } = sortRest(rules, known, now);
+  const takes = moving.filter(isTake);
+  // While a take grows nothing disturbs the disk.
+  if (takes.length > 0) return { slug: 'held', why: 'take-grows', paths: pathsOf(takes) };
+  if (ready.length > 0 && now >= mediaOnlyDue(rules, known, ready)) return null;
+  if (moving.length > 0) return { slug: 'settling', paths: pathsOf(moving) };
+  if (ready.length > 0) return { slug: 'held', why: 'media-only', paths: pathsOf(ready) };
+  return { slug: now - known.stirredAt < rules.times.quiet ? 'dirty' : 'clean' };
+}
+
+/** Session files that are in no version yet. */
+function uncaptured(known: Known): string[] {
+  return [...known.files].flatMap(([path, file]) =>
+    file.kind === 'session' && !isCaptured(known, path, file) ? [path] : [],
   );
-  return actions.length > 0 ? { state: { ...state, taken }, actions } : decide({ ...state, taken }, now, times);
 }
 
-/** New takes without a save: they wait for the next save, but not for ever. */
-function mediaOnly(state: Settle, now: number, times: Times): Stepped {
-  const due = state.unsavedSince !== null && now - state.unsavedSince >= times.mediaOnlyMs;
-  const gap = now - state.lastCommitAt >= times.minCommitGapMs;
-  const some = [...state.files.values()].some((file) => isQuiet(file, now, times));
-  return due && gap && some ? handOver(state, now, times) : nothing(state);
-}
+const isTake = ({ file }: Named): boolean => file.kind === 'media' && file.stat !== null;
 
-/** One version of all that has settled. */
-function handOver(state: Settle, now: number, times: Times): Stepped {
-  const others = [...state.files.values()].filter(({ kind }) => kind !== 'session');
-  const quiet = others.filter((file) => isQuiet(file, now, times));
-  const growing = others.filter((file) => file.kind === 'media' && file.stat !== null && !quiet.includes(file));
-  const taken = [...state.taken];
-  const gone = taken.flatMap(([path, { captured: one }]) => (one === 'deleted' ? [path] : []));
-  const save: Save = {
-    captured: taken.flatMap(([, { captured: one }]) => (one === 'deleted' ? [] : [one])),
-    settled: quiet.flatMap(({ path, stat }) => (stat === null ? [] : [{ path, stat }])),
-    deleted: [...gone, ...quiet.flatMap(({ path, stat }) => (stat === null ? [path] : []))],
-    incomplete: taken.length > 0 ? growing.map(({ path }) => path) : [],
-  };
-  return { state: { ...state, committing: save }, actions: [{ action: 'commit', save }] };
-}
-
-/** A package is one document: it is quiet when all of it is. */
-function unitIsQuiet(state: Settle, { unit }: Tracked, now: number, times: Times): boolean {
-  const parts = [...state.files.values()].filter((file) => file.unit === unit && file.kind !== 'media');
-  return parts.every((file) => isQuiet(file, now, times));
-}
-
-function isQuiet(file: Tracked, now: number, times: Times): boolean {
-  const unmovedMs = now - file.since;
-  if (file.busySibling || unmovedMs < (file.kind === 'media' ? times.mediaQuietMs : times.quietMs)) return false;
-  return !file.open || (!file.database && unmovedMs >= idleOpenMs);
-}
-
-function isTaken(state: Settle, path: string, stat: FileStat | null): boolean {
-  const taken = state.taken.get(path);
-  return taken !== undefined && equal(taken.stat, stat);
-}
-
-const nothing = (state: Settle): Stepped => ({ state, actions: [] });
-
-const pathsOf = (save: Save): string[] => [
-  ...[...save.captured, ...save.settled].map(({ path }) => path),
-  ...save.deleted,
-];
-
-const equal = (a: FileStat | null, b: FileStat | null): boolean =>
-  a === null || b === null ? a === b : a.size === b.size && a.mtimeNs === b.mtimeNs && a.ino === b.ino;
-
-export type WatcherState = 'clean' | 'dirty' | 'settling' | 'committing' | 'held';
-
-/** For people and for `status`: what the watcher is doing. */
-export function stateName(state: Settle, now: number): { state: WatcherState; detail: string } {
-  if (state.committing !== null) return { state: 'committing', detail: 'making a version' };
-  if (now < state.notBefore) return { state: 'held', detail: state.reason };
-  if (state.taken.size > 0) return { state: 'settling', detail: 'a save waits for its takes' };
-  const saving = [...state.files.values()].some(({ kind }) => kind === 'session');
-  if (saving) return { state: 'settling', detail: 'a save is being written' };
-  return state.files.size > 0 ? { state: 'dirty', detail: 'changes without a save' } : { state: 'clean', detail: '' };
-}
+const pathsOf = (files: readonly { path: string }[]): string[] => files.map(({ path }) => path);

@@ -1,68 +1,74 @@
 import path from 'node:path';
-import { watch as chokidar } from 'chokidar';
-import { isGenerated, isGeneratedFolder } from '../daw/match.ts';
+import { type FSWatcher, watch } from 'chokidar';
+import { isGenerated, isGeneratedFolder, isSession } from '../daw/match.ts';
 import type { DawProfile } from '../daw/profile.ts';
 
-export interface Wake {
-  /** Resolves when something may have changed, or after `ms`. */
-  next(ms: number, signal: AbortSignal): Promise<'event' | 'time'>;
-  close(): Promise<void>;
+export interface WakePorts {
+  root: string;
+  profile: DawProfile;
+  /** Something was written at this path; null: somewhere. It may have come late, or stand for several. */
+  stirred: (path: string | null) => void;
+  /** The system cannot tell of everything; `blind`: of nothing any more. */
+  failed: (reason: string, blind: boolean) => void;
 }
 
 /**
- * File events only wake us: they come late, double, or not at all (of two writes 20 ms apart the second had no event in
- * 59 of 60 trials), so what has changed is found by looking. `onTrouble` is told once when events cannot be relied on
- * (no more inotify watches, a network drive); then the regular scan alone serves.
+ * Wakes the watcher when the system tells that something was written. Only folders and sessions are watched: a folder's
+ * watch tells of the media in it, and a watch for each take would run the system out of them. Events get lost, so
+ * nothing else may rest on them.
  */
-export async function watchEvents(root: string, profile: DawProfile, onTrouble: (error: Error) => void): Promise<Wake> {
-  let waiting: (() => void) | null = null;
-  let happened = false;
-  const ring = (): void => {
-    happened = true;
-    waiting?.();
-  };
-  let troubled = false;
-  const watcher = chokidar(root, {
+export function startWake({ root, profile, stirred, failed }: WakePorts): { close: () => Promise<void> } {
+  const relative = (file: string) => path.relative(root, file).split(path.sep).join('/');
+  const watcher = watch(root, {
+    ignored: (file, stats) => {
+      const name = relative(file);
+      if (name === '') return false;
+      if (isForeign(name) || isGenerated(profile, name)) return true;
+      if (stats === undefined) return false;
+      return stats.isDirectory() ? isGeneratedFolder(profile, name) : !stats.isFile() || !isSession(profile, name);
+    },
     ignoreInitial: true,
     followSymlinks: false,
-    ignored: (file, stats) =>
-      isIgnored(path.relative(root, file).split(path.sep).join('/'), profile, stats?.isDirectory()),
+    // It would ignore names that end in `~` and hold back deletions.
+    atomic: false,
   });
-  watcher.on('all', ring).on('error', (error) => {
-    ring();
-    if (!troubled) onTrouble(error instanceof Error ? error : new Error(JSON.stringify(error)));
-    troubled = true;
+  let over = false;
+  const heard = (name: string) => {
+    const generated = isGenerated(profile, name) || isGeneratedFolder(profile, name);
+    if (!over && !isForeign(name) && !generated) stirred(name);
+  };
+  watcher.on('all', (_event, file) => heard(relative(file)));
+  watcher.on('raw', (_event, file, details) => heard(relative(rawPath(file, details as { watchedPath?: string }))));
+  // What was written before its folder was being watched was not told.
+  watcher.on('ready', () => !over && stirred(null));
+  watcher.on('error', (error) => {
+    if (over) return;
+    const { code, message } = error as NodeJS.ErrnoException;
+    over = outOfWatches(code);
+    failed(message, over);
+    // Thousands of such errors would follow.
+    if (over) void close(watcher);
   });
-  await new Promise<void>((ready) => watcher.once('ready', ready));
   return {
-    async next(ms, signal) {
-      if (!happened && !signal.aborted) await pause(ms, signal, (wake) => (waiting = wake));
-      waiting = null;
-      const why = happened ? 'event' : 'time';
-      happened = false;
-      return why;
+    close: async () => {
+      over = true;
+      await close(watcher);
     },
-    close: async () => await watcher.close(),
   };
 }
 
-async function pause(ms: number, signal: AbortSignal, onWake: (wake: () => void) => void): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, Math.min(ms, 2_147_483_647));
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done);
-    onWake(done);
-  });
+/** Git's folder and ours stir with every version that we make. */
+const isForeign = (name: string): boolean =>
+  /(^|\/)\.git(\/|$)/.test(name) || (/^\.oxenvcs(\/|$)/.test(name) && name !== '.oxenvcs/config.json');
+
+/** What the system itself said: the watched folder or file, and perhaps the name in it. */
+function rawPath(name: string | null, details: { watchedPath?: string }): string {
+  const watched = details.watchedPath ?? '';
+  return name === null || path.basename(watched) === name ? watched : path.join(watched, name);
 }
 
-/** Without stats it is not known yet whether it is a folder. */
-function isIgnored(relative: string, profile: DawProfile, folder: boolean | undefined): boolean {
-  const [top] = relative.split('/');
-  if (top === '.git' || (top === '.oxenvcs' && relative !== '.oxenvcs')) return true;
-  if (relative === '') return false;
-  return folder === true ? isGeneratedFolder(profile, relative) : folder === false && isGenerated(profile, relative);
+const outOfWatches = (code: string | undefined): boolean => code === 'ENOSPC' || code === 'EMFILE' || code === 'ENFILE';
+
+async function close(watcher: FSWatcher): Promise<void> {
+  await watcher.close();
 }

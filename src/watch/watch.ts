@@ -1,117 +1,176 @@
+import path from 'node:path';
+import { isSession } from '../daw/match.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import type { Config } from '../model/config.ts';
-import { Failure } from '../model/failures.ts';
+import { asFailure, Failure } from '../model/failures.ts';
 import type { Captured, Committed, FileStat, Save } from '../model/save.ts';
 import type { Clock } from '../system/clock.ts';
 import { exists } from '../system/disk.ts';
-import { type Changed, look } from './look.ts';
-import {
-  type Action,
-  atRest,
-  type Settle,
-  type SettleEvent,
-  stateName,
-  step,
-  type Times,
-  type WatcherState,
-} from './settle.ts';
-import { watchEvents } from './wake.ts';
+import { makeBell } from './bell.ts';
+import { inQuestion, nextLook } from './due.ts';
+import { type Difference, lookAt, openNow, temporaryBeside, worthFollowing } from './look.ts';
+import { type Action, begin, type Event, type State, step } from './settle.ts';
+import { detailOf } from './tell.ts';
+import { timesOf } from './times.ts';
+import { startWake } from './wake.ts';
 
-export type WatchEvent =
-  /** The first sign of a change since all was clean. */
-  | { event: 'changed' }
-  | { event: 'state'; state: WatcherState; detail: string }
-  /** File events cannot be relied on; the regular scan alone serves. */
-  | { event: 'scanning'; reason: string };
-
+/** What the watch stage needs from the others. */
 export interface WatchPorts {
   root: string;
   settings: Config['watch'];
   profile: DawProfile;
   clock: Clock;
-  /** Aborted: what has settled becomes a version, then the watch ends. */
+  /** Ends the watch: what has settled is committed, then it returns, within 5 s. */
   signal: AbortSignal;
-  /** The files that differ from the last version. */
-  changes: () => Promise<Changed[]>;
+  /** What differs from HEAD. */
+  changes: () => Promise<Difference[]>;
+  /** Stores a file's bytes the moment it has settled. */
   capture: (path: string, stat: FileStat) => Promise<Captured | 'moved'>;
-  commit: (save: Save) => Promise<Committed>;
+  /** Makes the version. The signal is aborted when there is no time left for it. */
+  commit: (save: Save, noTimeLeft: AbortSignal) => Promise<Committed>;
   tell: (event: WatchEvent) => void;
 }
 
+/** What is told on the way. */
+export type WatchEvent =
+  /** The first sign of a change since all was clean: somebody works here. */
+  | { event: 'changed'; paths: string[] }
+  /** For people and for `status`: the contract's word for the watcher's state, and what it waits for. */
+  | { event: 'state'; state: State['slug']; detail: string }
+  /** File events cannot be relied on; the folder is looked at from time to time. */
+  | { event: 'scanning'; reason: string }
+  /** Something failed; it is tried again. */
+  | { event: 'trouble'; failure: Failure };
+
 /**
- * Watches a project until the signal: wakes by events or by time, looks, and lets the settle machine decide. Starts with a
- * look, so that saves made while nobody watched are caught up. Throws `folder-vanished` when the project is gone.
+ * Watches a project until the signal is aborted; each save of the DAW is handed to `commit`, once, when it is finished.
+ * Starts with a look, so that saves made while nobody watched are caught up. Throws `folder-vanished` when the project is gone.
  */
 export async function watchProject(ports: WatchPorts): Promise<void> {
-  const { root, settings, profile, clock, signal, tell } = ports;
-  const times = timesOf(settings);
-  const wake = await watchEvents(root, profile, (error) => tell({ event: 'scanning', reason: error.message }));
-  let state = atRest;
-  let shown = 'clean ';
-  let changed: Changed[] = [];
-  let scannedAt = -Infinity;
-  let why: 'event' | 'time' = 'event';
+  const { root, profile, clock, tell, signal } = ports;
+  const times = timesOf(ports.settings);
+  const rules = { times, profile };
+  const bell = makeBell(clock);
+  const noTimeLeft = new AbortController();
+  const over = new AbortController();
+  let state = begin;
+  let differences: Difference[] = [];
+  let scanEvery = times.scan;
+  let scannedAt = Number.NEGATIVE_INFINITY;
+  /** When something was heard that the last comparison with HEAD may not have seen. */
+  let newsAt = clock.monotonic();
+  let lastTrouble = '';
 
-  const show = (): void => {
-    const { state: name, detail } = stateName(state, clock.monotonic());
-    if (`${name} ${detail}` === shown) return;
-    if (shown === 'clean ') tell({ event: 'changed' });
-    shown = `${name} ${detail}`;
-    tell({ event: 'state', state: name, detail });
-  };
-  const feed = async (event: SettleEvent): Promise<void> => {
-    const stepped = step(state, event, clock.monotonic(), times);
-    state = stepped.state;
-    show();
-    for (const action of stepped.actions) await feed(await perform(action, ports));
+  const become = (next: State) => {
+    const before = state;
+    state = next;
+    const idle = ({ slug }: State) => slug === 'clean' || slug === 'dirty';
+    if (idle(before) && !idle(next)) tell({ event: 'changed', paths: [...next.known.files.keys()] });
+    if (before.slug !== next.slug || detailOf(before) !== detailOf(next))
+      tell({ event: 'state', state: next.slug, detail: detailOf(next) });
   };
 
+  const stirred = (name: string | null) => {
+    const now = clock.monotonic();
+    // Of a file that differs anyway every look sees the rest.
+    if (name === null || !state.known.files.has(name)) newsAt = now;
+    // Sessions are looked at promptly: two saves that follow each other must both be seen.
+    if (name === null || state.slug === 'clean' || isSession(profile, name)) bell.ring();
+    become(step(rules, state, { type: 'stirred' }, now).state);
+  };
+
+  const advance = async (event: Event) => {
+    for (let next: Event | null = event; next !== null; ) {
+      const { state: after, action } = step(rules, state, next, clock.monotonic());
+      become(after);
+      next = action === null ? null : await perform(action);
+    }
+  };
+
+  const perform = async (action: Action): Promise<Event> => {
+    if (action.do === 'commit') {
+      const put = { outcome: 'later', reason: 'making the version failed' } as const;
+      const result = await ports.commit(action.save, noTimeLeft.signal).catch(survive<Committed>(put));
+      // What differs from HEAD is another question now.
+      scannedAt = Number.NEGATIVE_INFINITY;
+      if (result.outcome === 'committed') lastTrouble = '';
+      return { type: 'committed', result };
+    }
+    const captured: Captured[] = [];
+    const moved: string[] = [];
+    for (const file of action.files) {
+      const result = await ports.capture(file.path, file.stat).catch(survive('moved' as const));
+      if (result === 'moved') moved.push(file.path);
+      else captured.push(result);
+    }
+    return { type: 'captured', captured, moved };
+  };
+
+  /** For `.catch()`: what can pass by itself is told, once, and `value` stands in; anything else ends the watch. */
+  function survive<T>(value: T): (thrown: unknown) => Promise<T> {
+    return async (thrown) => {
+      if (!(await exists(path.join(root, '.git')))) throw new Failure('folder-vanished', { dir: root }, thrown);
+      const failure = asFailure(thrown);
+      if (failure.row === 'internal' || failure.row === 'no-git') throw thrown;
+      if (failure.message !== lastTrouble && !noTimeLeft.signal.aborted) tell({ event: 'trouble', failure });
+      lastTrouble = failure.message;
+      return value;
+    };
+  }
+
+  /** One look at how things lie, and all that follows from it. */
+  const pass = async () => {
+    const start = clock.monotonic();
+    // Events get lost and come early: what was heard is compared again until it is as old as the quiet time.
+    if (start - scannedAt >= scanEvery || scannedAt < newsAt + times.quiet) {
+      scannedAt = start;
+      differences = worthFollowing(profile, await ports.changes());
+    }
+    const files = await lookAt(root, differences);
+    const open = await openNow(root, inQuestion(state.known, files, clock.monotonic()));
+    const temporary = await temporaryBeside(root, profile, files.keys());
+    await advance({ type: 'look', files, temporary, open });
+  };
+
+  const nap = async () => {
+    const now = clock.monotonic();
+    const at = Math.min(scannedAt + scanEvery, nextLook(rules, state, now) ?? Number.POSITIVE_INFINITY);
+    // A burst is let pass; many bursts are not looked at one by one.
+    if ((await bell.wait(at - now)) && !signal.aborted)
+      await clock.sleep(Math.max(times.burst, now + times.look / 4 - clock.monotonic()));
+  };
+
+  const onEnd = () => {
+    bell.ring();
+    const giveUp = () => noTimeLeft.abort();
+    clock.sleep(times.end, over.signal).then(giveUp, () => undefined);
+  };
+
+  signal.addEventListener('abort', onEnd, { once: true });
+  if (signal.aborted) onEnd();
+  const wake = startWake({
+    root,
+    profile,
+    stirred,
+    failed: (reason, blind) => {
+      // Without events only looking helps; at the quiet time's pace no save is missed that would not be joined anyway.
+      if (blind) scanEvery = Math.min(scanEvery, Math.max(times.quiet, times.look));
+      if (reason !== lastTrouble || blind) tell({ event: 'scanning', reason });
+      lastTrouble = reason;
+      bell.ring();
+    },
+  });
   try {
     while (!signal.aborted) {
-      // git is asked when an event came, and from time to time; in between the stats of what has changed are enough.
-      const due = clock.monotonic() - scannedAt >= settings.scanSeconds * 1000;
-      if (why === 'event' || due) {
-        changed = await changesOf(ports);
-        scannedAt = clock.monotonic();
-      }
-      const files = await look(root, profile, changed, times.quietMs);
-      const before = state;
-      await feed({ event: 'looked', files });
-      // After a commit git is asked again: what it still lists was left out, or has moved since.
-      why =
-        state.lastCommitAt !== before.lastCommitAt ? 'event' : await wake.next(pauseMs(state, times, settings), signal);
+      await pass().catch(survive(undefined));
+      if (!signal.aborted) await nap();
     }
-    await feed({ event: 'ending' });
+    await advance({ type: 'end' });
+    // What has settled since the last look is still taken along.
+    await pass();
   } finally {
+    signal.removeEventListener('abort', onEnd);
+    over.abort();
     await wake.close();
   }
 }
-
-async function perform(action: Action, ports: WatchPorts): Promise<SettleEvent> {
-  if (action.action === 'commit') return { event: 'committed', result: await ports.commit(action.save) };
-  const { path, stat } = action;
-  return { event: 'captured', path, stat, result: await ports.capture(path, stat) };
-}
-
-async function changesOf({ root, changes }: WatchPorts): Promise<Changed[]> {
-  try {
-    return await changes();
-  } catch (cause) {
-    if (!(await exists(root))) throw new Failure('folder-vanished', { dir: root }, cause);
-    throw cause;
-  }
-}
-
-/** While something has changed: often enough for the quiet time, at most once a second. */
-function pauseMs(state: Settle, times: Times, settings: Config['watch']): number {
-  if (state.files.size === 0 && state.taken.size === 0) return settings.scanSeconds * 1000;
-  return Math.min(1000, Math.max(50, times.quietMs / 3));
-}
-
-const timesOf = (settings: Config['watch']): Times => ({
-  quietMs: settings.quietSeconds * 1000,
-  mediaQuietMs: settings.mediaQuietSeconds * 1000,
-  minCommitGapMs: settings.minCommitGapSeconds * 1000,
-  mediaOnlyMs: settings.mediaOnlyCommitMinutes * 60_000,
-  growingTakeHoldMs: settings.growingTakeHoldSeconds * 1000,
-});

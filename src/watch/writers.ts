@@ -1,65 +1,92 @@
 import * as fs from 'node:fs/promises';
-import os from 'node:os';
-import { ifMissing } from '../system/disk.ts';
+import path from 'node:path';
 import { run } from '../system/process.ts';
 
 /**
- * Which of these files (absolute paths) somebody has open for writing. Null where the system does not tell. Other users'
- * processes are not seen.
+ * Which of these files (relative to `root`) some process has open for writing. Processes of other users cannot be seen
+ * into. `unknown` where the system does not tell: then only the quiet times count.
  */
 export async function openForWriting(
-  files: ReadonlySet<string>,
-  platform = process.platform,
-): Promise<Set<string> | null> {
-  if (files.size === 0) return new Set();
-  if (platform === 'linux') return await fromProc(files);
-  if (platform === 'darwin') return await fromLsof(files);
-  return null;
+  root: string,
+  paths: readonly string[],
+  platform: NodeJS.Platform = process.platform,
+): Promise<ReadonlySet<string> | 'unknown'> {
+  if (paths.length === 0) return new Set();
+  if (platform === 'linux') return await fromProc(root, paths);
+  if (platform === 'darwin') return await fromLsof(root, paths);
+  return 'unknown';
 }
 
-/** About 10 ms for 96 processes. */
-async function fromProc(files: ReadonlySet<string>): Promise<Set<string>> {
+/** 10 ms for 96 processes. */
+async function fromProc(root: string, paths: readonly string[]): Promise<Set<string>> {
+  const byName = new Map<string, string[]>();
+  for (const name of paths)
+    byName.set(path.posix.basename(name), [...(byName.get(path.posix.basename(name)) ?? []), name]);
   const open = new Set<string>();
-  for (const pid of await fs.readdir('/proc')) {
+  for (const pid of await listed('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
-    for (const fd of await fs.readdir(`/proc/${pid}/fd`).catch(notOurs([] as string[]))) {
-      const target = await fs.readlink(`/proc/${pid}/fd/${fd}`).catch(notOurs(''));
-      if (!files.has(target)) continue;
-      const info = await fs.readFile(`/proc/${pid}/fdinfo/${fd}`, 'utf8').catch(notOurs(''));
-      if (isWriting(info)) open.add(target);
+    const folder = `/proc/${pid}/fd`;
+    // Processes end and descriptors close while we look: what is gone is not open.
+    for (const fd of await listed(folder)) {
+      const target = await fs.readlink(`${folder}/${fd}`).catch(() => '');
+      const candidates = byName.get(path.posix.basename(target)) ?? [];
+      if (candidates.length === 0 || !(await isForWriting(pid, fd))) continue;
+      for (const name of candidates) if (await isSameFile(`${folder}/${fd}`, path.join(root, name))) open.add(name);
     }
   }
   return open;
 }
 
-/** The access mode in `flags:` (octal): 0 reads, 1 writes, 2 does both. */
-export function isWriting(fdinfo: string): boolean {
-  const flags = /^flags:\s*([0-7]+)$/m.exec(fdinfo)?.[1];
-  return flags !== undefined && (Number.parseInt(flags, 8) & 3) !== 0;
+const listed = async (folder: string): Promise<string[]> => await fs.readdir(folder).catch(() => []);
+
+/** open(2)'s access mode, in octal, in the line `flags:`. */
+async function isForWriting(pid: string, fd: string): Promise<boolean> {
+  const info = await fs.readFile(`/proc/${pid}/fdinfo/${fd}`, 'utf8').catch(() => '');
+  const flags = Number.parseInt(/^flags:\s*([0-7]+)/m.exec(info)?.[1] ?? '0', 8);
+  return (flags & 3) !== 0;
 }
 
-/** Processes end while we look, and other users' are closed to us. */
-function notOurs<T>(value: T): (error: unknown) => T {
-  return (error) => {
-    const { code } = error as NodeJS.ErrnoException;
-    return code === 'EACCES' || code === 'EPERM' || code === 'ESRCH' ? value : ifMissing(value)(error);
-  };
+/** By device and inode: in a sandbox (Flatpak) the same file goes by another path. */
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const a = await fs.stat(one).catch(() => null);
+  const b = await fs.stat(other).catch(() => null);
+  return a !== null && b !== null && a.ino === b.ino && a.dev === b.dev;
 }
 
-async function fromLsof(files: ReadonlySet<string>): Promise<Set<string> | null> {
-  // A missing lsof, or one that hangs on a dead network drive, tells nothing.
-  const call = { cwd: os.tmpdir(), env: { ...process.env, LC_ALL: 'C' }, timeoutMs: 5000 };
-  const result = await run('lsof', ['-w', '-F', 'an', '--', ...files], call).catch(() => null);
-  return result === null || result.killed !== null ? null : parseLsof(result.stdout.toString('utf8'));
-}
-
-/** `lsof -F an`: a line `a` with the access mode (r, w, u), then a line `n` with the name. */
-export function parseLsof(text: string): Set<string> {
+async function fromLsof(root: string, paths: readonly string[]): Promise<Set<string> | 'unknown'> {
   const open = new Set<string>();
-  let writing = false;
-  for (const line of text.split('\n')) {
-    if (line.startsWith('a')) writing = line === 'aw' || line === 'au';
-    if (line.startsWith('n') && writing) open.add(line.slice(1));
+  // Command lines are limited in length.
+  for (let i = 0; i < paths.length; i += 500) {
+    const files = paths.slice(i, i + 500).map((name) => path.join(root, name));
+    const env = { ...process.env, LC_ALL: 'C' };
+    const call = { cwd: root, env, timeoutMs: 5000 };
+    const result = await run('/usr/sbin/lsof', ['-w', '-Fan', '--', ...files], call).catch(() => null);
+    // Exit code 1 says that some of the files are not open.
+    if (result === null || result.killed !== null || (result.exitCode ?? 2) > 1) return 'unknown';
+    for (const file of parseLsof(result.stdout.toString('utf8'))) open.add(path.relative(root, file));
   }
   return open;
+}
+
+/** The names of files that are open for writing in the output of `lsof -Fan`: `p` process, `f` descriptor, `a` access, `n` name. */
+export function parseLsof(text: string): string[] {
+  const names: string[] = [];
+  let access = '';
+  for (const line of text.split('\n')) {
+    if (line.startsWith('f')) access = '';
+    else if (line.startsWith('a')) access = line.slice(1);
+    else if (line.startsWith('n') && (access === 'w' || access === 'u')) names.push(unescaped(line.slice(1)));
+  }
+  return names;
+}
+
+/** lsof writes what it cannot print as `\n`, `\t`, `\\` or `\xHH`, byte by byte. */
+function unescaped(name: string): string {
+  const single: Record<string, string> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', '\\': '\\' };
+  const bytes: Buffer[] = [];
+  for (const [whole, hex, letter] of name.matchAll(/\\x([0-9a-f]{2})|\\(.)|[^\\]+/gi)) {
+    if (hex !== undefined) bytes.push(Buffer.from([Number.parseInt(hex, 16)]));
+    else bytes.push(Buffer.from(letter === undefined ? whole : (single[letter] ?? whole)));
+  }
+  return Buffer.concat(bytes).toString('utf8');
 }

@@ -1,0 +1,30 @@
+import type { BigIntStats } from 'node:fs';
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import type { FileStat } from '../model/save.ts';
+import { ifMissing } from './disk.ts';
+
+/** What tells that a file has changed, without following links; null where there is none, or only a folder. */
+export async function statOf(file: string): Promise<BigIntStats | null> {
+  const stat = await fs.lstat(file, { bigint: true }).catch(ifMissing(null));
+  return stat === null || stat.isDirectory() ? null : stat;
+}
+
+/** `statOf` of many files below `root`, 64 at a time. */
+export async function statAll(root: string, paths: readonly string[]): Promise<Map<string, FileStat | null>> {
+  const found = new Map<string, FileStat | null>();
+  for (let i = 0; i < paths.length; i += 64)
+    await Promise.all(
+      paths.slice(i, i + 64).map(async (name) => {
+        const stat = await statOf(path.join(root, name));
+        found.set(name, stat && { size: stat.size, mtimeNs: stat.mtimeNs, ino: stat.ino });
+      }),
+    );
+  return found;
+}
+
+/** Is it still the same file with the same bytes, as far as lstat can tell? */
+export function sameStat(a: FileStat | null, b: FileStat | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.size === b.size && a.mtimeNs === b.mtimeNs && a.ino === b.ino;
+}

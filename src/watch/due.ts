@@ -1,0 +1,46 @@
+import { sameStat } from '../system/stat.ts';
+import { isHeldOpen, isQuiet, type Known, type Look, type Named, type Rules, sortRest } from './known.ts';
+
+/** What is worth asking, and when. Pure. */
+
+/** When settled media, without a save of the session, become a version of their own. */
+export function mediaOnlyDue({ times }: Rules, known: Known, ready: readonly Named[]): number {
+  if (known.ending !== null) return Number.NEGATIVE_INFINITY;
+  const oldest = ready.reduce((least, { file }) => Math.min(least, file.since), Number.POSITIVE_INFINITY);
+  return Math.max(oldest + times.mediaOnly, known.mediaOnlyAt + times.mediaGap);
+}
+
+/** The files of which it matters whether they are open for writing: those that lie still. */
+export function inQuestion(known: Known, files: Look['files'], now: number): string[] {
+  return [...known.files].flatMap(([path, file]) => {
+    const stat = files.get(path) ?? null;
+    return stat !== null && sameStat(stat, file.stat) && isQuiet(file, now) ? [path] : [];
+  });
+}
+
+/** When the next look can tell something new, after `now`; null: not before something stirs. */
+export function nextLook(rules: Rules, { slug, known }: { slug: string; known: Known }, now: number): number | null {
+  const { times } = rules;
+  if (slug === 'clean') return null;
+  let next = Number.POSITIVE_INFINITY;
+  const due = (at: number) => {
+    if (at > now && at < next) next = at;
+  };
+  for (const [path, file] of known.files) {
+    due(file.since + file.quiet);
+    if (!isQuiet(file, now)) due(now + times.look);
+    if (!isHeldOpen(rules, known, path, file, now)) continue;
+    due(file.since + times.openPatience);
+    due(now + times.quiet);
+  }
+  for (const { since } of known.temporary.values()) due(since + times.mediaQuiet);
+  const [version] = known.versions;
+  if (version !== undefined) {
+    due(version.since + times.mediaQuiet);
+    due(version.since + times.takeHold);
+  }
+  if (known.retry !== null) due(known.retry.at);
+  due(mediaOnlyDue(rules, known, sortRest(rules, known, now).ready));
+  if (slug === 'dirty') due(now + times.look);
+  return next === Number.POSITIVE_INFINITY ? null : next;
+}

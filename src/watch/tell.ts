@@ -1,0 +1,22 @@
+import type { State, Why } from './settle.ts';
+
+/** What is waited for, for people. */
+const waits: Record<Exclude<Why, 'later'>, string> = {
+  'take-grows': 'recording goes on',
+  'file-open': 'still open in another program',
+  'media-only': 'for the next save',
+};
+
+/** What the watcher does, in words that fit behind "Waiting:"; empty where there is nothing to say. */
+export function detailOf(state: State): string {
+  if (state.slug === 'settling') return `being written: ${named(state.paths)}`;
+  if (state.slug === 'committing') return 'making a version';
+  if (state.slug !== 'held') return '';
+  return state.why === 'later' ? (state.known.retry?.reason ?? '') : `${waits[state.why]}: ${named(state.paths)}`;
+}
+
+/** One name stands for all, so that a long import is not told file by file. */
+function named([first, ...more]: string[]): string {
+  const name = first === undefined ? 'files' : first.slice(first.lastIndexOf('/') + 1).replace(/\p{Cc}+/gu, ' ');
+  return more.length === 0 ? name : `${name} and ${more.length} more`;
+}

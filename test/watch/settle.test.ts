@@ -1,0 +1,344 @@
+import { expect, test } from 'vitest';
+import { Machine, nth } from './machine.ts';
+
+test('a save is captured and committed once it has been quiet for 3 s, not before', () => {
+  const m = new Machine();
+  m.feed({ type: 'stirred' });
+  expect(m.name).toBe('dirty');
+  expect(m.watch(1, 3, { 'Song.als': 1 })).toBe('settling');
+  expect(m.told).toEqual([]);
+  expect(m.look(4, { 'Song.als': 1 })).toBe('clean');
+  expect(m.told).toEqual(['Song.als@1']);
+});
+
+test('a file that is written to again has to be quiet for 3 s anew', () => {
+  const m = new Machine();
+  m.look(0, { 'Song.als': 1 });
+  m.look(2.9, { 'Song.als': 2 });
+  expect(m.watch(3, 5, { 'Song.als': 2 })).toBe('settling');
+  m.look(6, { 'Song.als': 2 });
+  expect(m.told).toEqual(['Song.als@2']);
+});
+
+test('saves nearer than the quiet time are one, also those of two sessions', () => {
+  const m = new Machine('ardour');
+  m.look(0, { 'Song.ardour': 1 });
+  m.watch(2, 4, { 'Song.ardour': 1, 'Song-mix2.ardour': 1 });
+  expect(m.told).toEqual([]);
+  m.look(5, { 'Song.ardour': 1, 'Song-mix2.ardour': 1 });
+  expect(m.told).toEqual(['Song.ardour@1 Song-mix2.ardour@1']);
+});
+
+test('a finished take is waited for: the version is complete', () => {
+  const m = new Machine();
+  m.watch(0, 14, { 'Song.als': 1, 'Take.wav': 7 });
+  expect(m.name).toBe('held: take-grows');
+  m.look(15, { 'Song.als': 1, 'Take.wav': 7 });
+  expect(m.told).toEqual(['Song.als@1 Take.wav@7']);
+});
+
+test('a newer save while a take grows: the waiting version is made first, without the take, and says so', () => {
+  const m = new Machine();
+  for (let at = 0; at < 11; at++) m.look(at, { 'Song.als': 1, 'Take.wav': 10 + at });
+  expect(m.name).toBe('held: take-grows');
+  m.look(11, { 'Song.als': 2, 'Take.wav': 21 });
+  expect(m.told).toEqual(['Song.als@1 …Take.wav']);
+  m.watch(12, 26, { 'Song.als': 2, 'Take.wav': 21 });
+  expect(m.told).toEqual(['Song.als@1 …Take.wav', 'Song.als@2 Take.wav@21']);
+  expect(m.name).toBe('clean');
+});
+
+test('a take that never ends holds a save for 2 minutes, no longer', () => {
+  const m = new Machine();
+  for (let at = 0; at < 123; at++) m.look(at, { 'Song.als': 1, 'Take.wav': 10 + at });
+  expect(m.told).toEqual([]);
+  m.look(123, { 'Song.als': 1, 'Take.wav': 133 });
+  expect(m.told).toEqual(['Song.als@1 …Take.wav']);
+});
+
+test('small files that never rest hold a save for 15 s, no longer', () => {
+  const m = new Machine();
+  for (let at = 0; at < 18; at++) m.look(at, { 'Song.als': 1, 'plugin.log': 10 + at });
+  expect(m.told).toEqual([]);
+  m.look(18, { 'Song.als': 1, 'plugin.log': 28 });
+  expect(m.told).toEqual(['Song.als@1']);
+});
+
+test('a package is captured as one, when all of it is quiet', () => {
+  const m = new Machine('logic');
+  const data = 'Song.logicx/Alternatives/000/ProjectData';
+  const plist = 'Song.logicx/Resources/ProjectInformation.plist';
+  m.look(0, { [data]: 1 });
+  m.watch(1, 3, { [data]: 1, [plist]: 1 });
+  expect(m.name).toBe('settling');
+  m.slippery.add(plist);
+  m.look(4, { [data]: 1, [plist]: 1 });
+  m.slippery.clear();
+  expect(m.told).toEqual([]);
+  m.watch(5, 7, { [data]: 1, [plist]: 2 });
+  expect(m.told).toEqual([]);
+  m.look(8, { [data]: 1, [plist]: 2 });
+  expect(m.told).toEqual([`${data}@1 ${plist}@2`]);
+});
+
+test('a temporary file beside a session delays it; one that was left behind does not', () => {
+  const m = new Machine('ardour');
+  m.watch(0, 5, { 'Song.ardour': null }, { temporary: { 'Song.tmp': 1 } });
+  m.watch(6, 12, { 'Song.ardour': null }, { temporary: { 'Song.tmp': 2 } });
+  expect(m.name).toBe('settling');
+  m.watch(13, 16, { 'Song.ardour': 3 });
+  expect(m.told).toEqual(['Song.ardour@3']);
+
+  m.watch(20, 34, { 'Song.ardour': 4 }, { temporary: { 'old.tmp': 1 } });
+  expect(m.told).toHaveLength(1);
+  m.look(35, { 'Song.ardour': 4 }, { temporary: { 'old.tmp': 1 } });
+  expect(m.told.at(-1)).toBe('Song.ardour@4');
+  // From now on it is known to be old.
+  m.watch(40, 43, { 'Song.ardour': 5 }, { temporary: { 'old.tmp': 1 } });
+  expect(m.told.at(-1)).toBe('Song.ardour@5');
+});
+
+test('a temporary file that never rests delays a session for a minute, no longer', () => {
+  const m = new Machine('ardour');
+  for (let at = 0; at < 60; at++) m.look(at, { 'Song.ardour': 1 }, { temporary: { 'Song.tmp': at } });
+  expect(m.told).toEqual([]);
+  m.look(60, { 'Song.ardour': 1 }, { temporary: { 'Song.tmp': 60 } });
+  expect(m.told).toEqual(['Song.ardour@1']);
+});
+
+test('a temporary file in another folder delays nothing', () => {
+  const m = new Machine('ardour');
+  m.watch(0, 3, { 'Song.ardour': 1 }, { temporary: { 'other/Song.tmp': 1 } });
+  expect(m.told).toEqual(['Song.ardour@1']);
+});
+
+test('a session that is still open for writing is held; what follows before it is closed is the same save', () => {
+  const m = new Machine();
+  m.watch(0, 8, { 'Song.als': 1 }, { open: ['Song.als'] });
+  expect(m.name).toBe('held: file-open');
+  m.watch(9, 11, { 'Song.als': 2 }, { open: ['Song.als'] });
+  m.watch(12, 13, { 'Song.als': 2 });
+  expect(m.told).toEqual(['Song.als@2']);
+});
+
+test('an idle descriptor holds a session for a minute, no longer', () => {
+  const m = new Machine();
+  m.watch(0, 59, { 'Song.als': 1 }, { open: ['Song.als'] });
+  expect(m.told).toEqual([]);
+  m.look(60, { 'Song.als': 1 }, { open: ['Song.als'] });
+  expect(m.told).toEqual(['Song.als@1']);
+});
+
+test('a session that was closed and is written again is a newer save', () => {
+  const m = new Machine();
+  m.watch(0, 5, { 'Song.als': 1, 'Take.wav': 1 }, { open: ['Song.als'] });
+  m.look(6, { 'Song.als': 1, 'Take.wav': 1 });
+  m.look(7, { 'Song.als': 2, 'Take.wav': 1 });
+  expect(m.told).toEqual(['Song.als@1 …Take.wav']);
+});
+
+test('a database is never taken while it is open, however long', () => {
+  const m = new Machine('audacity');
+  m.watch(0, 500, { 'Song.aup3': 1 }, { open: ['Song.aup3'] });
+  expect(m.name).toBe('held: file-open');
+  expect(m.told).toEqual([]);
+  m.look(501, { 'Song.aup3': 1 });
+  expect(m.told).toEqual(['Song.aup3@1']);
+});
+
+test('an open database does not hold up the sessions beside it', () => {
+  const m = new Machine('live');
+  m.watch(0, 18, { 'Song.als': 1, 'Voice.aup3': 1 }, { open: ['Voice.aup3'] });
+  expect(m.told).toEqual(['Song.als@1']);
+});
+
+test('takes that are recorded into the session file need the patience of takes', () => {
+  const m = new Machine('reason');
+  m.watch(0, 14, { 'Song.reason': 1 });
+  expect(m.told).toEqual([]);
+  m.look(15, { 'Song.reason': 1 });
+  expect(m.told).toEqual(['Song.reason@1']);
+});
+
+test('a take that is open for writing is not finished, though it rests', () => {
+  const m = new Machine();
+  m.watch(0, 30, { 'Song.als': 1, 'Take.wav': 1 }, { open: ['Take.wav'] });
+  expect(m.name).toBe('held: take-grows');
+  m.look(31, { 'Song.als': 1, 'Take.wav': 1 });
+  expect(m.told).toEqual(['Song.als@1 Take.wav@1']);
+});
+
+test('what became quiet since the last look is not taken: nobody has asked who has it open', () => {
+  const m = new Machine();
+  m.watch(0, 14, { 'Song.als': 1, 'Take.wav': 1 }, { open: ['Take.wav'] });
+  m.time = 20;
+  m.feed({ type: 'end' });
+  expect(m.told).toEqual(['Song.als@1 …Take.wav']);
+});
+
+test('a session that is missing for a moment is not deleted; one that stays away is', () => {
+  const m = new Machine();
+  m.watch(0, 2, { 'Song.als': null });
+  m.watch(2.5, 6, { 'Song.als': 1 });
+  expect(m.told).toEqual(['Song.als@1']);
+  m.watch(10, 13, { 'Song.als': null, 'Renamed.als': 5, 'Old.wav': null });
+  expect(m.told.at(-1)).toBe('Renamed.als@5 -Song.als -Old.wav');
+});
+
+test('a session that is deleted while its version waits keeps that version', () => {
+  const m = new Machine();
+  m.watch(0, 5, { 'Song.als': 1, 'Take.wav': 1 });
+  m.look(6, { 'Song.als': null, 'Take.wav': 1 });
+  expect(m.told).toEqual(['Song.als@1 …Take.wav']);
+  m.watch(7, 15, { 'Song.als': null, 'Take.wav': 1 });
+  expect(m.told.at(-1)).toBe('Take.wav@1 -Song.als');
+});
+
+test('media without a save wait for the next one, for 10 minutes at most', () => {
+  const m = new Machine();
+  m.watch(0, 16, { 'Take.wav': 1 });
+  expect(m.name).toBe('held: media-only');
+  expect(m.next).toBe(600);
+  m.look(599, { 'Take.wav': 1 });
+  expect(m.told).toEqual([]);
+  m.look(600, { 'Take.wav': 1 });
+  expect(m.told).toEqual(['Take.wav@1']);
+});
+
+test('media do not become a version of their own while another take grows', () => {
+  const m = new Machine();
+  m.look(0, { 'Take1.wav': 1 });
+  for (let at = 590; at < 700; at++) m.look(at, { 'Take1.wav': 1, 'Take2.wav': at });
+  expect(m.told).toEqual([]);
+  m.watch(700, 714, { 'Take1.wav': 1, 'Take2.wav': 699 });
+  expect(m.told).toEqual(['Take1.wav@1 Take2.wav@699']);
+});
+
+test('while no version can be made it backs off, and every save made meanwhile follows in order', () => {
+  const m = new Machine();
+  m.outcomes.push(...Array.from({ length: 6 }, () => ({ outcome: 'later', reason: 'a merge is under way' }) as const));
+  m.watch(0, 3, { 'Song.als': 1 });
+  expect(m.name).toBe('held: later');
+  const tries = [m.time];
+  for (let at = 4; at < 80; at++) {
+    const before = m.saves.length;
+    m.look(at, { 'Song.als': at < 20 ? 1 : at < 40 ? 2 : 3 });
+    if (m.saves.length > before) tries.push(at);
+  }
+  // 1, 2, 4, 8, 16 and then 30 s apart.
+  expect(tries).toEqual([3, 4, 6, 10, 18, 34, 64]);
+  expect(m.told.slice(6)).toEqual(['Song.als@1', 'Song.als@2', 'Song.als@3']);
+  expect(m.name).toBe('clean');
+});
+
+test('what moves while it is committed settles anew', () => {
+  const m = new Machine();
+  m.outcomes.push({ outcome: 'moved', paths: ['Take.wav'] });
+  m.watch(0, 15, { 'Song.als': 1, 'Take.wav': 1 });
+  expect(m.name).toBe('held: take-grows');
+  m.watch(16, 31, { 'Song.als': 1, 'Take.wav': 2 });
+  expect(m.told).toEqual(['Song.als@1 Take.wav@1', 'Song.als@1 Take.wav@2']);
+});
+
+test('a save that cannot wait is made without what moves', () => {
+  const m = new Machine();
+  m.outcomes.push({ outcome: 'moved', paths: ['Take.wav'] });
+  m.watch(0, 14, { 'Song.als': 1, 'Take.wav': 1, 'Other.wav': 1 });
+  m.look(15, { 'Song.als': 2, 'Take.wav': 1, 'Other.wav': 1 });
+  expect(m.told).toEqual(['Song.als@1 Take.wav@1 Other.wav@1', 'Song.als@1 Other.wav@1 …Take.wav']);
+});
+
+test('a file that moved, but is not one of those handed over, does not make it try without end', () => {
+  const m = new Machine();
+  m.outcomes.push({ outcome: 'moved', paths: ['nobody knows.wav'] });
+  m.watch(0, 3, { 'Song.als': 1 });
+  expect(m.name).toBe('held: later');
+  expect(m.saves).toHaveLength(1);
+});
+
+test('a session that moves while it is captured settles anew', () => {
+  const m = new Machine();
+  m.slippery.add('Song.als');
+  m.watch(0, 3, { 'Song.als': 1 });
+  m.slippery.clear();
+  m.watch(4, 5, { 'Song.als': 2 });
+  expect(m.told).toEqual([]);
+  m.watch(6, 7, { 'Song.als': 2 });
+  expect(m.told).toEqual(['Song.als@2']);
+});
+
+test('a file that git goes on calling different is committed once, until it is written again', () => {
+  const m = new Machine();
+  m.outcomes.push({ outcome: 'nothing' });
+  m.watch(0, 60, { 'Song.als': 1 });
+  expect(m.saves).toHaveLength(1);
+  expect(m.name).toBe('clean');
+  m.watch(61, 64, { 'Song.als': 2 });
+  expect(m.saves).toHaveLength(2);
+  // The user takes the version back: the file differs from HEAD again, though nobody wrote it.
+  m.look(65, {});
+  m.watch(66, 69, { 'Song.als': 2 });
+  expect(m.saves).toHaveLength(3);
+});
+
+test('what is reset to the last version before it settled makes none', () => {
+  const m = new Machine();
+  m.look(0, { 'Song.als': 1 });
+  m.look(1, {});
+  expect(m.name).toBe('clean');
+  expect(m.saves).toEqual([]);
+});
+
+test('what was captured stays a version, even if the file is put back meanwhile', () => {
+  const m = new Machine();
+  m.watch(0, 5, { 'Song.als': 1, 'Take.wav': 1 });
+  m.look(6, { 'Take.wav': 1 });
+  expect(m.told).toEqual(['Song.als@1 …Take.wav']);
+});
+
+test('the end: what was captured is committed with the takes that have settled, what has not settled is left', () => {
+  const m = new Machine();
+  m.watch(0, 20, { 'Song.als': 1, 'Take1.wav': 1, 'Take2.wav': 1 }, { open: ['Take2.wav'] });
+  expect(m.name).toBe('held: take-grows');
+  m.time = 20.5;
+  m.feed({ type: 'end' });
+  expect(m.told).toEqual(['Song.als@1 Take1.wav@1 …Take2.wav']);
+  m.look(20.6, { 'Other.als': 1 });
+  expect(m.told).toHaveLength(1);
+});
+
+test('the end: media that wait for a save are committed, as far as there is time for them', () => {
+  const m = new Machine();
+  const files = { 'Small.wav': nth(1, 1000), 'Huge.wav': nth(1, 5e9) };
+  m.watch(0, 16, files);
+  m.feed({ type: 'end' });
+  expect(m.told).toEqual(['Small.wav@1 …Huge.wav']);
+  m.look(17, { 'Huge.wav': nth(1, 5e9) });
+  expect(m.told).toHaveLength(1);
+});
+
+test('the end in the middle of a merge: it is tried once, and then it ends', () => {
+  const m = new Machine();
+  m.outcomes.push({ outcome: 'later', reason: 'a merge is under way' }, { outcome: 'later', reason: 'a merge' });
+  m.watch(0, 3, { 'Song.als': 1 });
+  m.feed({ type: 'end' });
+  expect(m.saves).toHaveLength(2);
+  m.look(4, { 'Song.als': 1 });
+  expect(m.saves).toHaveLength(2);
+});
+
+test('all is clean again only when what stirred is as old as the quiet time: events come early', () => {
+  const m = new Machine();
+  m.feed({ type: 'stirred' });
+  expect(m.look(0.1, {})).toBe('dirty');
+  expect(m.next).not.toBeNull();
+  expect(m.look(2.9, {})).toBe('dirty');
+  expect(m.look(3, {})).toBe('clean');
+  expect(m.next).toBeNull();
+});
+
+test('with unknown software every file but media is a session', () => {
+  const m = new Machine('generic');
+  m.watch(0, 3, { 'Song.h2song': 1 });
+  expect(m.told).toEqual(['Song.h2song@1']);
+});
