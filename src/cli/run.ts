@@ -6,6 +6,7 @@ import { init } from './init.ts';
 import { lock } from './lock.ts';
 import { log } from './log.ts';
 import { makeOutput } from './output.ts';
+import { pull } from './pull.ts';
 import { push } from './push.ts';
 import { queue } from './queue.ts';
 import { status } from './status.ts';
@@ -17,7 +18,10 @@ interface Group {
   commands: readonly Command<never>[];
 }
 
-const commands = [init, watch, status, lock, queue, push, log, demo] as unknown as readonly (Command<never> | Group)[];
+const commands = [init, watch, status, lock, queue, push, pull, log, demo] as unknown as readonly (
+  | Command<never>
+  | Group
+)[];
 
 /** Runs one command line. Returns the exit code; never throws, never prints a stack trace. */
 export async function runCli(args: readonly string[], cwd: string, version: string): Promise<number> {

@@ -134,7 +134,29 @@ const rows = {
   'remote-moved': {
     code: 'CONFLICT',
     say: 'Somebody published other versions of {branch} while this one waited.',
-    hint: 'Your versions are kept here. Bring the others in with `oxenvcs pull`.',
+    hint: 'Your versions are kept here and nothing is overwritten. See theirs with `git log origin/{branch}`, and join the two with `git merge`; then run `oxenvcs push`.',
+  },
+  diverged: {
+    code: 'CONFLICT',
+    say: 'The team and this folder both have versions of {branch} that the other lacks.',
+    hint: 'Nothing is overwritten: yours are kept here. Speak with the others, join the two with `git merge`, then run `oxenvcs push`.',
+  },
+  'would-overwrite': {
+    code: 'CONFLICT',
+    say: 'The team’s versions change files that are changed here, too: {files}.',
+    hint: 'Save and let `oxenvcs watch` make a version of yours first; nothing was brought in.',
+  },
+  'daw-runs': {
+    code: 'BUSY',
+    say: '{daw} is running, and may have the session in memory: its next save would overwrite what is brought in.',
+    hint: 'Quit {daw}, then run `oxenvcs pull` again.',
+    retryable: true,
+  },
+  'not-now': {
+    code: 'BUSY',
+    say: 'Not now: {detail}.',
+    hint: 'Finish that in your Git program first.',
+    retryable: true,
   },
 
   // Where a project may be
