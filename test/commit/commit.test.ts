@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
-import { bringIndexUp } from '../../src/commit/user-index.ts';
+import { bringIndexUp, noteIndexBehind } from '../../src/commit/user-index.ts';
 import { git } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
 import { fileIn, projectWithRemote, saveOf, statusLines } from '../support/project.ts';
@@ -163,4 +163,51 @@ test('a second save of the same size within the same second is not overlooked', 
     await committed(project, { sessions: ['Song.als'] });
     expect(await changes(project.root)).toEqual([]);
   }
+});
+
+test('a change within the second of the last save is seen also after a later save of another file', async () => {
+  const { project } = await projectWithRemote();
+  const file = path.join(project.root, 'Song.als');
+  while (Date.now() % 1000 > 300) await new Promise((done) => setTimeout(done, 20));
+  await fs.writeFile(file, 'aaa');
+  await committed(project, { sessions: ['Song.als'] });
+  await fs.writeFile(file, 'bbb');
+  const { mtime } = await fs.stat(file);
+  await fs.utimes(file, mtime, mtime);
+  await new Promise((done) => setTimeout(done, 1100));
+  await write(project.root, { 'Other.als': 'x' });
+  await committed(project, { sessions: ['Other.als'] });
+  expect((await changes(project.root)).map(({ path }) => path)).toEqual(['Song.als']);
+});
+
+test('what the user staged of the very file that is saved stays staged', async () => {
+  const { project } = await projectWithRemote();
+  await write(project.root, { 'Song.als': 'staged by hand' });
+  await git(project.root, ['add', 'Song.als']);
+  await write(project.root, { 'Song.als': 'two' });
+  await committed(project, { sessions: ['Song.als'] });
+  expect(await git(project.root, ['show', ':Song.als'])).toBe('staged by hand');
+  expect(await fileIn(project.root, 'HEAD', 'Song.als')).toBe('two');
+});
+
+test('a crash before the second of two saves moved HEAD does not make the index forget the first', async () => {
+  const { project } = await projectWithRemote();
+  await fs.writeFile(path.join(project.gitDir, 'index.lock'), '');
+  await write(project.root, { 'Song.als': 'two' });
+  const first = await committed(project, { sessions: ['Song.als'] });
+  await noteIndexBehind(project, first, '1'.repeat(40));
+  await fs.rm(path.join(project.gitDir, 'index.lock'));
+  expect(await bringIndexUp(project)).toBe(true);
+  expect(await statusLines(project.root)).toEqual([]);
+});
+
+test('a take that grows while git reads it makes no commit', async () => {
+  const { project } = await projectWithRemote({ '.gitattributes': '*.wav -delta -text filter=slow\n' });
+  // Whoever reads it through this filter finds it longer afterwards: git itself sees nothing wrong in that.
+  await git(project.root, ['config', 'filter.slow.clean', 'cat; echo more >>Take.wav']);
+  await write(project.root, { 'Take.wav': 'half' });
+  expect(await commitSave(project, await saveOf(project, { settled: ['Take.wav'] }))).toEqual({
+    outcome: 'moved',
+    paths: ['Take.wav'],
+  });
 });

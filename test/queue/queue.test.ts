@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -18,7 +19,8 @@ const signal = new AbortController().signal;
 async function versions(project: Project, count: number): Promise<string[]> {
   const made: string[] = [];
   for (let i = 0; i < count; i++) {
-    await git(project.root, ['commit', '--quiet', '--allow-empty', '-m', `version ${i}`]);
+    // The same message in the same second would be the same commit.
+    await git(project.root, ['commit', '--quiet', '--allow-empty', '-m', `version ${randomUUID()}`]);
     made.push(await gitLine(project.root, ['rev-parse', 'HEAD']));
   }
   return made;
@@ -79,6 +81,7 @@ test('a commit that the user amended or reset away is kept, also through gc, whi
   const [kept = ''] = await versions(project, 1);
   const { entries } = await rebuildQueue(project, at);
   expect(entries.map(({ commit }) => commit)).toEqual([kept]);
+  await git(project.root, ['update-ref', '-d', 'ORIG_HEAD']);
   await git(project.root, ['reflog', 'expire', '--expire=now', '--all']);
   await git(project.root, ['gc', '--quiet', '--prune=now']);
   expect(await gitLine(project.root, ['cat-file', '-t', lost])).toBe('commit');
@@ -90,6 +93,7 @@ test('a queued commit survives the user’s gc before anything has looked at the
   const [commit = ''] = await versions(project, 1);
   await enqueue(project, commit, 'main', at);
   await git(project.root, ['reset', '--quiet', '--hard', 'HEAD~1']);
+  await git(project.root, ['update-ref', '-d', 'ORIG_HEAD']);
   await git(project.root, ['reflog', 'expire', '--expire=now', '--all']);
   await git(project.root, ['gc', '--quiet', '--prune=now']);
   expect(await gitLine(project.root, ['cat-file', '-t', commit])).toBe('commit');
