@@ -58,7 +58,7 @@ async function filesMissing(
   const missing: string[] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i + 1] ?? '';
-    if (fields[i] !== 'D') throw refuse(name);
+    // One that is there differs; one that is missing may have something else in its place.
     const way = await standingInTheWay(root, name);
     if (way !== null) throw refuse(way);
     missing.push(name);

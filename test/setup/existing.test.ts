@@ -101,6 +101,11 @@ describe('a repository with a history of its own', () => {
     await git(root, ['config', '--local', 'gc.auto', '500']);
     await setUp(root);
     expect(await read(root, '.oxenvcs/config.json')).toBe(settings);
+    const other = await used();
+    await write(other, { '.oxenvcs/config.json': settings });
+    await setUp(other);
+    expect(await inVersion(other, '.oxenvcs/config.json')).toBe(settings);
+    expect(await status(other)).toEqual([]);
     expect(await gitLine(root, ['config', '--local', '--get-all', 'gc.auto'])).toBe('500');
     // In a repository with files a change of core.autocrlf could make them all look changed.
     expect(await git(root, ['config', '--local', '--list'])).not.toContain('autocrlf');

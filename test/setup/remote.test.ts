@@ -63,6 +63,14 @@ describe('a project without a remote', () => {
     expect(await remoteKind(project)).toBe('vault');
   });
 
+  it('is still known to have a vault after the user’s data folder has moved', async () => {
+    const { project } = await setUp(await song());
+    const before = process.env['XDG_DATA_HOME'];
+    process.env['XDG_DATA_HOME'] = await sandbox();
+    onTestFinished(() => void (process.env['XDG_DATA_HOME'] = before));
+    expect(await remoteKind(project)).toBe('vault');
+  });
+
   it('uses the `origin` that it has', async () => {
     const root = await repository(path.join(await sandbox(), 'song'));
     const { url } = await fileRemote();
