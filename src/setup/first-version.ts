@@ -6,7 +6,7 @@ import { bringIndexUp, noteIndexBehind } from '../commit/user-index.ts';
 import { git, gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import type { Settled } from '../model/save.ts';
-import type { Project } from '../project/project.ts';
+import { type Project, statePath } from '../project/project.ts';
 import { exists, ifMissing, writeDurable } from '../system/disk.ts';
 import type { OwnFile } from './own-files.ts';
 
@@ -19,12 +19,15 @@ export async function headCommit(root: string): Promise<string | null> {
 /** Writes our files into the folder; gives those that changed. */
 export async function writeOwnFiles(root: string, files: readonly OwnFile[]): Promise<string[]> {
   const changed: string[] = [];
+  // What is ignored: half a file, left here by an `init` that was cut off, would become part of the first version.
+  const scratch = path.dirname(statePath({ root }, 'x'));
+  await fs.mkdir(scratch, { recursive: true });
   for (const { path: name, edit } of files) {
     const file = path.join(root, name);
     const before = await fs.readFile(file).catch(ifMissing(null));
     const after = edit(before);
     if (before !== null && after.equals(before)) continue;
-    await writeDurable(file, after);
+    await writeDurable(file, after, 0o644, scratch);
     changed.push(name);
   }
   return changed;

@@ -90,12 +90,15 @@ async function isMountPoint(dir: string): Promise<boolean> {
   return here.dev !== above.dev;
 }
 
-/** Asks by doing: for root, and on network drives, the mode bits tell nothing. */
+/**
+ * Asks by doing: for root, and on network drives, the mode bits tell nothing. With a folder, for Git keeps no empty ones
+ * should it be left behind.
+ */
 async function assertWritable(dir: string): Promise<void> {
   const probe = path.join(dir, `.oxenvcs-${randomUUID()}.tmp`);
   try {
-    await (await fs.open(probe, 'wx')).close();
-    await fs.rm(probe);
+    await fs.mkdir(probe);
+    await fs.rmdir(probe);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const reasons: Record<string, string> = { EROFS: 'the disk is read-only', ENOSPC: 'the disk is full' };

@@ -6,11 +6,17 @@ import path from 'node:path';
 /**
  * Writes a file whole: readers see the old bytes or the new ones, and once this returns the new ones survive a power
  * cut. (write-file-atomic and atomically flush the file, but not the folder that names it.)
+ * `scratch`: a folder on the same disk for the bytes on their way, where what a killed process leaves is in nobody's way.
  */
-export async function writeDurable(file: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
+export async function writeDurable(
+  file: string,
+  data: string | Uint8Array,
+  mode = 0o644,
+  scratch = path.dirname(file),
+): Promise<void> {
   const folder = path.dirname(file);
   await fs.mkdir(folder, { recursive: true });
-  const temporary = path.join(folder, `.${randomUUID()}.tmp`);
+  const temporary = path.join(scratch, `.${randomUUID()}.tmp`);
   try {
     const handle = await fs.open(temporary, 'wx', mode);
     try {
