@@ -7,6 +7,7 @@ import { gitFailure } from '../git/failures.ts';
 import type { Project } from '../project/project.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
 import { ifMissing, removeDurable } from '../system/disk.ts';
+import { takeIndexLock, timesOf } from './index-lock.ts';
 
 /**
  * After a commit made in an index of our own, the user's index still holds the versions before it: their next plain
@@ -46,29 +47,16 @@ export async function bringIndexUp(project: Project, made?: string): Promise<boo
     await removeDurable(journalFile(project));
     return true;
   }
-  const index = path.join(project.gitDir, 'index');
-  const lock = await fs.open(`${index}.lock`, 'wx').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST') return null;
-    throw error;
-  });
+  const lock = await takeIndexLock(project.gitDir);
   if (lock === null) return false;
   const copy = path.join(project.gitDir, 'oxenvcs', `user-index-${randomUUID()}`);
-  let replaced = false;
   try {
-    await copyIndex(index, copy).catch(ifMissing(undefined));
+    await copyIndex(path.join(project.gitDir, 'index'), copy).catch(ifMissing(undefined));
     if (made !== undefined && (await isTree(project, copy, from))) await copyIndex(made, copy);
     else await follow(project, copy, from, to);
-    await lock.writeFile(await fs.readFile(copy));
-    await keepTime(copy, `${index}.lock`);
-    await lock.sync();
-    await lock.close();
-    await fs.rename(`${index}.lock`, index);
-    replaced = true;
+    await lock.replace(copy);
   } finally {
-    if (!replaced) {
-      await lock.close();
-      await fs.rm(`${index}.lock`, { force: true });
-    }
+    await lock.release();
     await fs.rm(copy, { force: true });
   }
   await removeDurable(journalFile(project));
@@ -81,13 +69,8 @@ export async function bringIndexUp(project: Project, made?: string): Promise<boo
  */
 export async function copyIndex(from: string, to: string): Promise<void> {
   await fs.copyFile(from, to);
-  await keepTime(from, to);
-}
-
-async function keepTime(from: string, to: string): Promise<void> {
   // Rounded down: an index that looks older than it is makes git read more, one that looks newer makes it miss changes.
-  const seconds = Math.floor((await fs.stat(from)).mtimeMs / 1000);
-  await fs.utimes(to, seconds, seconds);
+  await fs.utimes(to, ...(await timesOf(from)));
 }
 
 /** The last of these that did become HEAD (the user may have committed on top since). */
