@@ -3,10 +3,12 @@ import { lockContext } from './lock/context.ts';
 import { keepLock } from './lock/heartbeat.ts';
 import { releaseLock } from './lock/lease.ts';
 import { loadView } from './lock/cache.ts';
+import type { DawProfile } from './daw/profile.ts';
 import { asFailure, type Failure } from './model/failures.ts';
 import type { Project } from './project/project.ts';
 import { listQueue } from './queue/entries.ts';
 import type { Clock } from './system/clock.ts';
+import { programHasOpen } from './system/processes.ts';
 
 export type KeeperEvent =
   /** Broken or taken over by somebody else. */
@@ -14,7 +16,11 @@ export type KeeperEvent =
   /** Given back by itself: nobody has worked here for a while and all is published. */
   | { event: 'lock-released' }
   /** Nobody has worked here for so long that the lease is left to run out. */
-  | { event: 'lock-idle' };
+  | { event: 'lock-idle' }
+  /** A DAW has opened something of the project: work begins. */
+  | { event: 'opened' }
+  /** Something failed; it is tried again. */
+  | { event: 'trouble'; failure: Failure };
 
 export interface Keeper {
   /** The lock may be ours now: begin to renew it. */
@@ -32,12 +38,25 @@ const lookMs = 30_000;
  * Keeps the lock alive while it is held, over sleep and network loss, and gives it back when nobody has worked here for
  * `releaseAfterIdleMinutes` and everything is published. One that was taken by hand stays until it is released or runs out.
  */
-export function startKeeper(project: Project, clock: Clock, tell: (event: KeeperEvent) => void): Keeper {
+export function startKeeper(
+  project: Project,
+  profile: DawProfile,
+  clock: Clock,
+  tell: (event: KeeperEvent) => void,
+): Keeper {
   const stopped = new AbortController();
   const idleLimitMs = project.config.lock.releaseAfterIdleMinutes * 60_000;
   let activeAt = { wall: clock.now(), monotonic: clock.monotonic() };
   let published = false;
   let beating: Promise<void> | null = null;
+
+  let told = '';
+  /** The same trouble again is no news. */
+  const trouble = (error: unknown): void => {
+    const failure = asFailure(error);
+    if (!stopped.signal.aborted && failure.message !== told) tell({ event: 'trouble', failure });
+    told = failure.message;
+  };
 
   const beat = async (): Promise<void> => {
     const ctx = await lockContext(project, clock);
@@ -52,6 +71,15 @@ export function startKeeper(project: Project, clock: Clock, tell: (event: Keeper
   /** A machine is idle for others when it has been so for a tenth of the time after which the lock goes back by itself. */
   const quiet = (): boolean => clock.monotonic() - activeAt.monotonic > idleLimitMs / 10;
 
+  /** While the DAW has something of the project open somebody works here, saves or not: idle time begins when it lets go. */
+  let open = false;
+  const lookForDaw = async (): Promise<void> => {
+    const now = (await programHasOpen(profile.programs, project.root)) ?? false;
+    if (now) activeAt = { wall: clock.now(), monotonic: clock.monotonic() };
+    if (now && !open) tell({ event: 'opened' });
+    open = now;
+  };
+
   const giveBack = async (): Promise<void> => {
     published = (await listQueue(project)).entries.length === 0;
     if (!published || clock.monotonic() - activeAt.monotonic < idleLimitMs) return;
@@ -65,17 +93,14 @@ export function startKeeper(project: Project, clock: Clock, tell: (event: Keeper
   const loop = (async () => {
     while (!stopped.signal.aborted) {
       await clock.sleep(Math.min(lookMs, idleLimitMs / 4), stopped.signal).catch(() => undefined); // only aborted
-      // What a remote can do is an outcome; anything else is tried again, since a lost lock shows when publishing.
-      if (!stopped.signal.aborted) await giveBack().catch((error: unknown) => void asFailure(error));
+      if (!stopped.signal.aborted) await lookForDaw().then(giveBack).catch(trouble);
     }
   })();
 
   return {
     held() {
       beating ??= beat()
-        .catch((error: unknown) => {
-          if (!stopped.signal.aborted) tell({ event: 'lock-lost', failure: asFailure(error) });
-        })
+        .catch(trouble)
         .finally(() => (beating = null));
     },
     active() {

@@ -18,7 +18,7 @@ import { type WatchEvent, watchProject } from './watch/watch.ts';
 export type PipelineEvent =
   | WatchEvent
   | PublisherEvent
-  | KeeperEvent
+  | Exclude<KeeperEvent, { event: 'opened' }>
   | { event: 'watching'; project: string; daw: string }
   | { event: 'version'; commit: string; message: string }
   | { event: 'stopped' };
@@ -48,7 +48,10 @@ export async function watchAndPublish(
 ): Promise<void> {
   const { root, config } = project;
   const guarded = await alone(project, 'watch', 0, async (lost) => {
-    const keeper = startKeeper(project, clock, tell);
+    const keeper = startKeeper(project, profile, clock, (event) => {
+      if (event.event === 'opened') publisher.wantLock();
+      else tell(event);
+    });
     const publisher = startPublisher(project, clock, (event) => {
       if (event.event === 'locked') keeper.held();
       // The same lock as before is no news.

@@ -1,6 +1,7 @@
+import { spawn } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { git, gitLine } from '../src/git/run.ts';
 import { type Background, background, oxenvcs } from './support/cli.ts';
 import { fileRemote, httpRemote } from './support/remotes.ts';
@@ -297,4 +298,71 @@ test('what is not the team’s is left alone: a version of another branch is not
   await watching.kill('SIGINT');
   expect(await entries(song)).toEqual([]);
   expect(await git(remote.dir, ['for-each-ref', 'refs/heads'])).not.toContain('idea');
+});
+
+test('the lock goes back by itself when nobody works here, but not while the DAW has the project open', async () => {
+  const remote = await fileRemote();
+  const { song, dir, run } = await newSong(remote.url);
+  const take = path.join(song, 'Take.wav');
+  await write(song, { 'Take.wav': 'audio' });
+  const daw = path.join(dir, 'Live');
+  await fs.copyFile('/usr/bin/tail', daw);
+  await fs.chmod(daw, 0o755);
+  const live = spawn(daw, ['-f', take], { stdio: 'ignore' });
+  onTestFinished(() => void live.kill('SIGKILL'));
+  const env = { ...quick, OXENVCS_LOCK_RELEASE_AFTER_IDLE_MINUTES: '0.03' };
+  const watching = background(['watch', song], { cwd: dir, env });
+  await watching.waitForLine(/You have the lock/);
+  await watching.waitForLine(/published/);
+  await write(song, { 'Song.als': 'two' });
+  await watching.waitForLine(/Song\.als saved/);
+  // Twice the idle time goes by, with the take open in the DAW.
+  await new Promise((done) => setTimeout(done, 4000));
+  expect((await run(['lock', 'status', '--json'])).json()).toMatchObject({ mine: true });
+  live.kill('SIGKILL');
+  await watching.waitForLine(/The lock was given back/);
+  expect((await run(['lock', 'status', '--json'])).json()).toMatchObject({ held: false });
+});
+
+test('a lock that was taken by hand stays, however idle the watcher is', async () => {
+  const remote = await fileRemote();
+  const { song, dir, run } = await newSong(remote.url);
+  await run(['lock', 'acquire']);
+  const watching = background(['watch', song], {
+    cwd: dir,
+    env: { ...quick, OXENVCS_LOCK_RELEASE_AFTER_IDLE_MINUTES: '0.01' },
+  });
+  await watching.waitForLine(/published/);
+  await new Promise((done) => setTimeout(done, 2500));
+  expect((await run(['lock', 'status', '--json'])).json()).toMatchObject({ mine: true });
+  expect(watching.lines.join('\n')).not.toContain('given back');
+});
+
+test('a lock that somebody broke is noticed, with who did it and why, and nothing is overwritten', async () => {
+  const remote = await fileRemote();
+  const { song, dir, run } = await newSong(remote.url);
+  // A lease so short that the heartbeat comes every second.
+  const env = { ...quick, OXENVCS_LOCK_LEASE_HOURS: String(4 / 3600) };
+  const watching = background(['watch', song], { cwd: dir, env });
+  await watching.waitForLine(/published/);
+  const other = await sandbox();
+  await git(other, ['clone', '--quiet', remote.url, 'ben']);
+  await git(path.join(other, 'ben'), ['config', 'user.name', 'Ben']);
+  const ben = async (args: string[]) => await oxenvcs(args, { cwd: path.join(other, 'ben'), env: quick });
+  await ben(['init', '--no-hooks']);
+  const refused = await ben(['lock', 'break', '--json']);
+  expect(refused.code).toBe(2);
+  expect((await ben(['lock', 'break', '--force', '--reason', 'Ann is on a plane', '--json'])).json()).toMatchObject({
+    outcome: 'broken',
+    lock: null,
+  });
+  await watching.waitForLine(/taken from you by Ben: Ann is on a plane/);
+  const { history } = (await run(['lock', 'history', '--json'])).json() as { history: object[] };
+  expect(history).toContainEqual(
+    expect.objectContaining({
+      state: 'broken',
+      reason: 'Ann is on a plane',
+      by: expect.objectContaining({ name: 'Ben' }),
+    }),
+  );
 });

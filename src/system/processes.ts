@@ -50,3 +50,37 @@ export function parseTasklist(text: string): Running[] {
     return match ? [{ pid: Number(match[2]), program: (match[1] ?? '').replace(/\.exe$/i, '').toLowerCase() }] : [];
   });
 }
+
+/** Does one of these programs (beginnings of names, in lower case) have something below `folder` open? Null: it cannot be seen. */
+export async function programHasOpen(
+  programs: readonly string[],
+  folder: string,
+  platform: NodeJS.Platform = process.platform,
+): Promise<boolean | null> {
+  const running = await runningPrograms(platform);
+  if (running === null) return null;
+  const pids = running.filter(({ program }) => programs.some((name) => program.startsWith(name))).map(({ pid }) => pid);
+  if (pids.length === 0) return false;
+  const open = platform === 'linux' ? await openOnLinux(pids) : platform === 'darwin' ? await openOnMac(pids) : null;
+  return open === null ? null : open.some((file) => file.startsWith(`${folder}/`));
+}
+
+async function openOnLinux(pids: readonly number[]): Promise<string[]> {
+  const files: string[] = [];
+  for (const pid of pids) {
+    // A process that ends while we look has nothing open.
+    const names = await fs.readdir(`/proc/${pid}/fd`).catch(() => []);
+    for (const name of names) files.push(await fs.readlink(`/proc/${pid}/fd/${name}`).catch(() => ''));
+  }
+  return files;
+}
+
+async function openOnMac(pids: readonly number[]): Promise<string[] | null> {
+  const call = { cwd: os.tmpdir(), env: { ...process.env, LC_ALL: 'C' }, timeoutMs: 5000 };
+  const result = await run('lsof', ['-w', '-p', pids.join(','), '-F', 'n'], call).catch(() => null);
+  return result === null || result.killed !== null ? null : parseLsofNames(result.stdout.toString('utf8'));
+}
+
+/** `lsof -F n`: a line `n` with the name for each file. */
+export const parseLsofNames = (text: string): string[] =>
+  text.split('\n').flatMap((line) => (line.startsWith('n') ? [line.slice(1)] : []));
