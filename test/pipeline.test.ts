@@ -366,3 +366,42 @@ test('a lock that somebody broke is noticed, with who did it and why, and nothin
     }),
   );
 });
+
+test('a folder that was copied never counts as the holder; one that was moved does when a person says so', async () => {
+  const remote = await fileRemote();
+  const { song, dir, run } = await newSong(remote.url);
+  await run(['push']);
+  expect((await run(['lock', 'acquire'])).code).toBe(0);
+  const copy = path.join(dir, 'copy');
+  await fs.cp(song, copy, { recursive: true });
+  const there = async (args: string[]) => await oxenvcs(args, { cwd: copy, env: quick });
+  const refused = await there(['lock', 'acquire', '--json']);
+  expect(refused.code).toBe(3);
+  expect(refused.stderr).toMatch(/before it was moved or copied/);
+  expect((await there(['lock', 'status', '--json'])).json()).toMatchObject({ held: true, mine: false });
+  expect((await there(['lock', 'acquire', '--moved', '--json'])).json()).toMatchObject({ outcome: 'already-mine' });
+});
+
+test('taking the lock brings in what the team published since, but never over unsaved work', async () => {
+  const remote = await fileRemote();
+  const { song, run } = await newSong(remote.url);
+  await run(['push']);
+  const dir = await sandbox();
+  await git(dir, ['clone', '--quiet', remote.url, 'ben']);
+  const ben = path.join(dir, 'ben');
+  const publish = async (text: string) => {
+    await write(ben, { 'Song.als': text });
+    await git(ben, ['commit', '--quiet', '--all', '-m', text]);
+    await git(ben, ['push', '--quiet', 'origin', 'main']);
+  };
+  await publish('Ben’s chorus');
+  expect((await run(['lock', 'acquire', '--json'])).json()).toMatchObject({ outcome: 'acquired' });
+  expect(await fs.readFile(path.join(song, 'Song.als'), 'utf8')).toBe('Ben’s chorus');
+  await run(['lock', 'release']);
+  await publish('Ben’s bridge');
+  await write(song, { 'Song.als': 'not saved as a version yet' });
+  const refused = await run(['lock', 'acquire', '--json']);
+  expect(refused.code).toBe(3);
+  expect(refused.json()).toMatchObject({ error: { code: 'STALE_BASE' } });
+  expect(await fs.readFile(path.join(song, 'Song.als'), 'utf8')).toBe('not saved as a version yet');
+});

@@ -1,12 +1,16 @@
 import { breakLock } from '../lock/break.ts';
+import { adoptFormer, cloneIdentity } from '../lock/clone.ts';
 import { lockContext } from '../lock/context.ts';
-import { releaseLock, renewLock } from '../lock/lease.ts';
+import { type Acquired, acquireLock, releaseLock, renewLock } from '../lock/lease.ts';
 import { lockHistory, shownLock, type LockStatus, lockStatus } from '../lock/status.ts';
 import { lookAtLock } from '../lock/view.ts';
 import { acquireWaiting } from '../lock/wait.ts';
-import { Failure } from '../model/failures.ts';
-import { command } from './command.ts';
-import { duration, localTime } from './format.ts';
+import { asFailure, Failure } from '../model/failures.ts';
+import type { Project } from '../project/project.ts';
+import { pull } from '../pull.ts';
+import { findDaw } from '../setup/find-daw.ts';
+import { command, type Context } from './command.ts';
+import { counted, duration, localTime } from './format.ts';
 import type { Answer } from './output.ts';
 import { withRetries } from './retries.ts';
 
@@ -17,12 +21,18 @@ const acquire = command({
     argv
       .option('timeout', { type: 'number', describe: 'How long the lease lasts, in hours', requiresArg: true })
       .option('wait', { type: 'string', describe: 'Wait for it: 90s, 10m, 4h', requiresArg: true })
-      .option('message', { type: 'string', describe: 'What for: shown to the others', requiresArg: true }),
-  async run({ timeout, wait, message }, context) {
+      .option('message', { type: 'string', describe: 'What for: shown to the others', requiresArg: true })
+      .option('moved', {
+        type: 'boolean',
+        default: false,
+        describe: 'This folder was moved here, and the old one is gone',
+      }),
+  async run({ timeout, wait, message, moved }, context) {
     if (timeout !== undefined && !(timeout > 0 && Number.isFinite(timeout)))
       throw new Failure('usage', { detail: '--timeout takes a number of hours above 0', command: 'lock acquire' });
     const waitMs = wait === undefined ? 0 : duration(wait, 'lock acquire');
     const project = await context.project();
+    if (moved) await adoptFormer(project);
     const ctx = await lockContext(project, context.clock, context.signal);
     const lease = timeout === undefined ? {} : { leaseMs: Math.round(timeout * 3_600_000) };
     const wanted = { how: 'hand' as const, ...lease, ...(message === undefined ? {} : { message }) };
@@ -33,6 +43,10 @@ const acquire = command({
           if (waitMs > 0) context.output.tell(`Waiting: ${failure.message}`, { event: 'waiting', ...failure.details });
         },
       });
+      if (got.outcome === 'stale-base')
+        return await onNewest(project, context, got.failure, async () => await acquireLock(ctx, wanted));
+      if (got.outcome === 'held' && got.held !== null)
+        throw await whoseIsIt(project, got.held.record.owner.clone, got.failure);
       if ('failure' in got) throw got.failure;
       return got;
     });
@@ -44,6 +58,32 @@ const acquire = command({
     };
   },
 });
+
+/** Somebody published since: brings that in where it is safe, then asks again. Throws `stale` where it is not. */
+async function onNewest(
+  project: Project,
+  context: Context,
+  stale: Failure,
+  again: () => Promise<Acquired>,
+): Promise<Exclude<Acquired, { failure: Failure }>> {
+  const daw = await findDaw(project.root, project.config.daw);
+  const { pulled } = await pull(project, daw, context.signal).catch((cause: unknown) => {
+    const why = asFailure(cause);
+    throw why.code === 'OFFLINE' ? why : new Failure('stale-base', { ...stale.details, why: why.message }, why);
+  });
+  context.output.tell(`${counted(pulled, 'version')} of the team brought in.`, { event: 'pulled', pulled });
+  const got = await again();
+  if ('failure' in got) throw got.failure;
+  return got;
+}
+
+/** A lock that was taken in this very folder, before it was moved or copied: only a person knows which of the two. */
+async function whoseIsIt(project: Project, clone: string, failure: Failure): Promise<Failure> {
+  const { former } = await cloneIdentity(project);
+  return clone === former
+    ? new Failure('moved-or-copied', { branch: project.config.branch, ...failure.details })
+    : failure;
+}
 
 const release = command({
   words: 'release',

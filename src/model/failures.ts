@@ -51,6 +51,11 @@ const rows = {
     hint: 'Ask them to release it, wait with `oxenvcs lock acquire --wait 10m`, or go on: your saves are kept as versions here and go out when it is free.',
     retryable: true,
   },
+  'moved-or-copied': {
+    code: 'LOCK_HELD',
+    say: 'The lock of {branch} was taken in this folder before it was moved or copied, on {host} since {since}.',
+    hint: 'Was it moved, and the old folder is gone? Then `oxenvcs lock acquire --moved`. Was it copied? Then the other folder has the lock.',
+  },
   'lock-not-ours': {
     code: 'LOCK_LOST',
     say: 'The lock of {branch} is not held by this project folder.',
