@@ -1,7 +1,7 @@
 import { profileNamed } from '../../src/daw/match.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
 import { defaults } from '../../src/model/config.ts';
-import type { Committed, FileStat, Save } from '../../src/model/save.ts';
+import type { Committed, FileStat, Save, Settled } from '../../src/model/save.ts';
 import { inQuestion, nextLook } from '../../src/watch/due.ts';
 import { type Action, begin, type Event, type State, step } from '../../src/watch/settle.ts';
 import { timesOf } from '../../src/watch/times.ts';
@@ -23,16 +23,18 @@ export class Machine {
   time = 0;
   /** Every save that was handed over. */
   readonly saves: Save[] = [];
+  /** Everything that was captured. */
+  readonly captures: Settled[] = [];
   /** What becomes of the next saves; then they are committed. */
   readonly outcomes: Committed[] = [];
   /** These move while they are captured. */
   readonly slippery = new Set<string>();
   private readonly rules: { times: typeof times; profile: DawProfile };
 
-  constructor(daw = 'live') {
+  constructor(daw = 'live', settings: Partial<typeof defaults.watch> = {}) {
     const profile = profileNamed(daw);
     if (profile === undefined) throw new Error(`no DAW ${daw}`);
-    this.rules = { times, profile };
+    this.rules = { times: timesOf({ ...defaults.watch, ...settings }), profile };
   }
 
   /** Looks at the time `at` (s): the files that differ, each in its n-th state; null: gone. */
@@ -56,6 +58,12 @@ export class Machine {
     return this.name;
   }
 
+  /** Looks when the detector itself wants to, as long as it wants to before `until`. */
+  follow(until: number, files: Record<string, number | FileStat | null>, seen: Seen = {}): string {
+    for (let at = this.next; at !== null && at <= until; at = this.next) this.look(at, files, seen);
+    return this.name;
+  }
+
   feed(event: Event): void {
     let next: Event | null = event;
     while (next !== null) {
@@ -71,6 +79,7 @@ export class Machine {
       const commit = `commit ${this.saves.length}`;
       return { type: 'committed', result: this.outcomes.shift() ?? { outcome: 'committed', commit } };
     }
+    this.captures.push(...action.files);
     const captured = action.files.filter(({ path }) => !this.slippery.has(path));
     return {
       type: 'captured',

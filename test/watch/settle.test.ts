@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { inQuestion } from '../../src/watch/due.ts';
 import { Machine, nth } from './machine.ts';
 
 test('a save is captured and committed once it has been quiet for 3 s, not before', () => {
@@ -27,6 +28,17 @@ test('saves nearer than the quiet time are one, also those of two sessions', () 
   expect(m.told).toEqual([]);
   m.look(5, { 'Song.ardour': 1, 'Song-mix2.ardour': 1 });
   expect(m.told).toEqual(['Song.ardour@1 Song-mix2.ardour@1']);
+});
+
+test('a second session that goes on being written joins the first, which was captured meanwhile', () => {
+  const m = new Machine('ardour');
+  m.look(0, { 'Song.ardour': 1 });
+  m.look(2, { 'Song.ardour': 1, 'Song-mix2.ardour': 1 });
+  m.look(3, { 'Song.ardour': 1, 'Song-mix2.ardour': 1 });
+  m.watch(4, 6, { 'Song.ardour': 1, 'Song-mix2.ardour': 2 });
+  expect(m.told).toEqual([]);
+  m.look(7, { 'Song.ardour': 1, 'Song-mix2.ardour': 2 });
+  expect(m.told).toEqual(['Song.ardour@1 Song-mix2.ardour@2']);
 });
 
 test('a finished take is waited for: the version is complete', () => {
@@ -71,14 +83,16 @@ test('a package is captured as one, when all of it is quiet', () => {
   m.look(0, { [data]: 1 });
   m.watch(1, 3, { [data]: 1, [plist]: 1 });
   expect(m.name).toBe('settling');
+  expect(m.captures).toEqual([]);
   m.slippery.add(plist);
   m.look(4, { [data]: 1, [plist]: 1 });
+  expect(m.captures).toHaveLength(2);
   m.slippery.clear();
+  // The half that was captured is not a version of its own.
+  m.watch(5, 7, { [data]: 2, [plist]: 2 });
   expect(m.told).toEqual([]);
-  m.watch(5, 7, { [data]: 1, [plist]: 2 });
-  expect(m.told).toEqual([]);
-  m.look(8, { [data]: 1, [plist]: 2 });
-  expect(m.told).toEqual([`${data}@1 ${plist}@2`]);
+  m.look(8, { [data]: 2, [plist]: 2 });
+  expect(m.told).toEqual([`${data}@2 ${plist}@2`]);
 });
 
 test('a temporary file beside a session delays it; one that was left behind does not', () => {
@@ -135,6 +149,13 @@ test('a session that was closed and is written again is a newer save', () => {
   m.look(6, { 'Song.als': 1, 'Take.wav': 1 });
   m.look(7, { 'Song.als': 2, 'Take.wav': 1 });
   expect(m.told).toEqual(['Song.als@1 …Take.wav']);
+});
+
+test('a captured session that is opened again is not waited for', () => {
+  const m = new Machine();
+  m.watch(0, 5, { 'Song.als': 1, 'Take.wav': 1 });
+  m.watch(6, 15, { 'Song.als': 1, 'Take.wav': 1 }, { open: ['Song.als'] });
+  expect(m.told).toEqual(['Song.als@1 Take.wav@1']);
 });
 
 test('a database is never taken while it is open, however long', () => {
@@ -194,6 +215,21 @@ test('a session that is deleted while its version waits keeps that version', () 
   expect(m.told.at(-1)).toBe('Take.wav@1 -Song.als');
 });
 
+test('a deletion that waits to be committed is committed once', () => {
+  const m = new Machine();
+  m.outcomes.push({ outcome: 'later', reason: 'a merge' }, { outcome: 'later', reason: 'a merge' });
+  m.watch(0, 4, { 'Old.als': null });
+  m.watch(5, 12, { 'Old.als': null, 'New.als': 1 });
+  expect(m.told.slice(2)).toEqual(['-Old.als', 'New.als@1']);
+});
+
+test('a take that somebody has just removed is not called incomplete', () => {
+  const m = new Machine();
+  m.watch(0, 4, { 'Song.als': 1, 'Take.wav': 1 });
+  m.look(5, { 'Song.als': 2, 'Take.wav': null });
+  expect(m.told).toEqual(['Song.als@1']);
+});
+
 test('media without a save wait for the next one, for 10 minutes at most', () => {
   const m = new Machine();
   m.watch(0, 16, { 'Take.wav': 1 });
@@ -203,6 +239,17 @@ test('media without a save wait for the next one, for 10 minutes at most', () =>
   expect(m.told).toEqual([]);
   m.look(600, { 'Take.wav': 1 });
   expect(m.told).toEqual(['Take.wav@1']);
+});
+
+test('versions of media only are at least 10 s apart', () => {
+  const m = new Machine('live', { mediaQuietSeconds: 1, mediaOnlyCommitMinutes: 0.05 });
+  m.watch(0, 3, { 'Take1.wav': 1 });
+  expect(m.told).toEqual(['Take1.wav@1']);
+  m.watch(4, 12, { 'Take2.wav': 1 });
+  expect(m.told).toHaveLength(1);
+  expect(m.next).toBe(13);
+  m.look(13, { 'Take2.wav': 1 });
+  expect(m.told).toEqual(['Take1.wav@1', 'Take2.wav@1']);
 });
 
 test('media do not become a version of their own while another take grows', () => {
@@ -315,6 +362,11 @@ test('the end: media that wait for a save are committed, as far as there is time
   expect(m.told).toEqual(['Small.wav@1 …Huge.wav']);
   m.look(17, { 'Huge.wav': nth(1, 5e9) });
   expect(m.told).toHaveLength(1);
+
+  const two = new Machine();
+  two.watch(0, 16, { 'A.wav': nth(1, 2e8), 'B.wav': nth(1, 2e8) });
+  two.feed({ type: 'end' });
+  expect(two.told).toEqual(['A.wav@1 …B.wav']);
 });
 
 test('the end in the middle of a merge: it is tried once, and then it ends', () => {
@@ -335,6 +387,60 @@ test('all is clean again only when what stirred is as old as the quiet time: eve
   expect(m.look(2.9, {})).toBe('dirty');
   expect(m.look(3, {})).toBe('clean');
   expect(m.next).toBeNull();
+});
+
+test('it wants to look as soon as a look can tell something new, and no sooner than needed', () => {
+  const save = new Machine();
+  save.look(0, { 'Song.als': 1 });
+  save.follow(100, { 'Song.als': 1 });
+  expect([save.told, save.time]).toEqual([['Song.als@1'], 3]);
+  expect(save.next).toBeNull();
+
+  const open = new Machine();
+  open.look(0.5, { 'Song.als': 1 });
+  open.follow(61, { 'Song.als': 1 }, { open: ['Song.als'] });
+  expect([open.told, open.time]).toEqual([['Song.als@1'], 60.5]);
+
+  const leftover = new Machine();
+  leftover.look(0.5, { 'Song.als': 1 }, { temporary: { 'x.tmp': 1 } });
+  leftover.follow(61, { 'Song.als': 1 }, { temporary: { 'x.tmp': 1 } });
+  expect([leftover.told, leftover.time]).toEqual([['Song.als@1'], 15.5]);
+
+  const held = new Machine();
+  held.look(0, { 'Song.als': 1, 'Take.wav': 1 });
+  held.follow(3, { 'Song.als': 1, 'Take.wav': 1 });
+  held.look(3.2, { 'Song.als': 1, 'Take.wav': 1 }, { open: ['Take.wav'] });
+  for (let i = 2; held.time < 123; i++) {
+    const before = held.time;
+    held.look(held.next ?? 0, { 'Song.als': 1, 'Take.wav': i });
+    expect(held.time - before).toBeLessThanOrEqual(1);
+  }
+  expect([held.told, held.time]).toEqual([['Song.als@1 …Take.wav'], 123]);
+
+  const merge = new Machine();
+  merge.outcomes.push({ outcome: 'later', reason: 'a merge' });
+  merge.look(0, { 'Song.als': 1 });
+  merge.follow(100, { 'Song.als': 1 });
+  expect([merge.saves.length, merge.time]).toEqual([2, 4]);
+
+  const media = new Machine();
+  media.look(0, { 'Take.wav': 1 });
+  let looks = 0;
+  for (; media.next !== null; looks++) media.look(media.next, { 'Take.wav': 1 });
+  expect([media.told, media.time]).toEqual([['Take.wav@1'], 600]);
+  expect(looks).toBeLessThan(25);
+});
+
+test('only of files that lie still it is asked who has them open', () => {
+  const m = new Machine();
+  m.watch(0, 5, { 'Song.als': 1, 'Take.wav': 1 });
+  const now = new Map([
+    ['Song.als', nth(1)],
+    ['Take.wav', nth(1)],
+  ]);
+  expect(inQuestion(m.state.known, now, 5000)).toEqual(['Song.als']);
+  expect(inQuestion(m.state.known, now, 15_000)).toEqual(['Song.als', 'Take.wav']);
+  expect(inQuestion(m.state.known, new Map([['Song.als', nth(2)]]), 15_000)).toEqual([]);
 });
 
 test('with unknown software every file but media is a session', () => {
