@@ -1,3 +1,4 @@
+import { loadView } from './lock/cache.ts';
 import { acquireLock } from './lock/lease.ts';
 import { withLease } from './lock/heartbeat.ts';
 import { type LockContext, lockContext } from './lock/context.ts';
@@ -7,6 +8,7 @@ import { unplugged } from './network/unplugged.ts';
 import { whoHas } from './project/guard.ts';
 import type { Project } from './project/project.ts';
 import { publish } from './push/publish.ts';
+import { beginRescue, endRescue, isJoined, publishRescue, readRescue, type Rescue } from './push/rescue.ts';
 import { type Drained, drain } from './queue/drain.ts';
 import type { Clock } from './system/clock.ts';
 
@@ -17,6 +19,8 @@ export interface Pushed {
   parts: number;
   resumedParts: number;
   bytesSent: number;
+  /** It could not go onto the team's branch: the branch on the remote that it is kept on. */
+  rescue: string | null;
 }
 
 export interface PublishPorts {
@@ -40,16 +44,47 @@ export async function publishQueue(
     signal,
     patienceMs,
     backoffMs: (attempts) => backoff.delay(attempts),
-    publish: async (tip, ended) => {
-      const ctx = await lockContext(project, clock, ended);
-      if (!project.config.lock.auto) return await publishCommit(ctx, tip);
-      // Without a watcher nobody would renew it or give it back.
-      if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(ctx, tip);
-      const outcome = await takeLock(ctx);
-      onLocked?.(outcome);
-      return await publishCommit(ctx, tip);
-    },
+    publish: async (tip, ended) => await publishTip(project, await lockContext(project, clock, ended), tip, onLocked),
   });
+}
+
+/** Onto the team's branch where that is possible, else onto the rescue branch. Throws the failure that prevented both. */
+async function publishTip(
+  project: Project,
+  ctx: LockContext,
+  tip: string,
+  onLocked: PublishPorts['onLocked'],
+): Promise<Pushed> {
+  const rescue = await readRescue(project);
+  if (rescue !== null) {
+    const asked = await isJoined(ctx, tip);
+    if ('failure' in asked) throw await unplugged(asked.failure, ctx.remote.url);
+    if (!asked.joined) return await pushRescue(ctx, rescue, tip);
+    await endRescue(project);
+  }
+  try {
+    if (!project.config.lock.auto) return await publishCommit(ctx, tip);
+    // Without a watcher nobody would renew it or give it back.
+    if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(ctx, tip);
+    onLocked?.(await takeLock(ctx));
+    return await publishCommit(ctx, tip);
+  } catch (error) {
+    if (!(error instanceof Failure && (await isForRescue(ctx, error)))) throw error;
+    return await pushRescue(ctx, await beginRescue(project, ctx), tip);
+  }
+}
+
+/** The team's branch moved on without us, or the lock was taken from us and somebody else works under it now. */
+async function isForRescue(ctx: LockContext, { row, code }: Failure): Promise<boolean> {
+  if (row === 'remote-moved' || row === 'stale-base') return true;
+  return code === 'LOCK_HELD' && (await loadView(ctx)).lost !== null;
+}
+
+async function pushRescue(ctx: LockContext, rescue: Rescue, tip: string): Promise<Pushed> {
+  const pushed = await publishRescue(ctx, rescue, tip);
+  if (pushed.outcome !== 'rescued') throw await unplugged(pushed.failure, ctx.remote.url);
+  const branch = rescue.ref.replace(/^refs\/heads\//, '');
+  return { outcome: 'pushed', commit: tip, parts: 1, resumedParts: 0, bytesSent: pushed.bytesSent, rescue: branch };
 }
 
 /** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
@@ -75,6 +110,7 @@ async function publishCommit(ctx: LockContext, tip: string): Promise<Pushed> {
         parts: outcome === 'pushed' ? 1 : 0,
         resumedParts: 0,
         bytesSent: published.bytesSent,
+        rescue: null,
       };
     }
     case 'not-ours':
@@ -97,7 +133,8 @@ export async function takeLock(ctx: LockContext): Promise<Taken> {
 export type PublisherEvent =
   /** `already-mine`: a process before this one has left it behind. */
   | { event: 'locked'; outcome: 'acquired' | 'already-mine' | 'taken-over' }
-  | { event: 'published'; commit: string; versions: number; bytesSent: number }
+  /** `rescue`: not on the team's branch, but on this one of the remote. */
+  | { event: 'published'; commit: string; versions: number; bytesSent: number; rescue: string | null }
   /** The lock is somebody else's: the versions wait here. */
   | { event: 'waiting'; versions: number; failure: Failure }
   /** Tried again by itself in `retryMs`; null: a person has to do something first. */
@@ -146,8 +183,8 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     const drained = await publishQueue(project, { clock, signal: stopped.signal, patienceMs: 10_000, onLocked });
     if (drained.outcome === 'nothing-to-do') return Infinity;
     if (drained.outcome === 'published') {
-      const { commit, bytesSent } = drained.published;
-      tellOnce({ event: 'published', commit, versions: drained.entries, bytesSent });
+      const { commit, bytesSent, rescue } = drained.published;
+      tellOnce({ event: 'published', commit, versions: drained.entries, bytesSent, rescue });
       return Infinity;
     }
     wanted.publish = true;

@@ -1,3 +1,4 @@
+import { Failure } from '../model/failures.ts';
 import { branchTip, type Project } from '../project/project.ts';
 import { type Pushed, publishQueue } from '../publisher.ts';
 import type { Drained } from '../queue/drain.ts';
@@ -24,6 +25,7 @@ export async function pushNow(project: Project, context: Context): Promise<Answe
     return once;
   });
   const pushed = await pushedOf(project, drained);
+  if (pushed.rescue !== null) throw new Failure('rescued', { branch, rescue: pushed.rescue });
   const durationMs = Math.round(clock.monotonic() - started);
   const versions = drained.outcome === 'published' ? drained.entries : 0;
   return {
@@ -34,5 +36,12 @@ export async function pushNow(project: Project, context: Context): Promise<Answe
 
 async function pushedOf(project: Project, drained: Exclude<Drained<Pushed>, { outcome: 'not-yet' }>): Promise<Pushed> {
   if (drained.outcome === 'published') return drained.published;
-  return { outcome: 'up-to-date', commit: (await branchTip(project)) ?? '', parts: 0, resumedParts: 0, bytesSent: 0 };
+  return {
+    outcome: 'up-to-date',
+    commit: (await branchTip(project)) ?? '',
+    parts: 0,
+    resumedParts: 0,
+    bytesSent: 0,
+    rescue: null,
+  };
 }

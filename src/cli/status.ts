@@ -4,8 +4,9 @@ import { lockContext } from '../lock/context.ts';
 import { lockStatus } from '../lock/status.ts';
 import { redact } from '../git/redact.ts';
 import { tryGit } from '../git/run.ts';
-import type { Failure } from '../model/failures.ts';
+import { Failure } from '../model/failures.ts';
 import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
+import { readRescue } from '../push/rescue.ts';
 import { watcherStatus } from '../project/watcher.ts';
 import { readAttempt, showQueue, type ShownEntry } from '../queue/attempts.ts';
 import { rebuildQueue } from '../queue/rebuild.ts';
@@ -84,13 +85,21 @@ function publishedLine(unpublished: number, behind: number): string {
 }
 
 async function problemsOf(
-  { root }: Project,
+  project: Project,
   unreachable: Failure | null,
   queue: readonly ShownEntry[],
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
   if (unreachable !== null)
     problems.push({ code: unreachable.code, message: unreachable.message, hint: unreachable.hint });
+  const rescue = await readRescue(project);
+  if (rescue !== null) {
+    const { code, message, hint } = new Failure('rescued', {
+      branch: rescue.branch,
+      rescue: rescue.ref.replace(/^refs\/heads\//, ''),
+    });
+    problems.push({ code, message, hint });
+  }
   const stuck = queue.find(
     ({ state, lastError }) =>
       lastError !== null && (state === 'halted' || (state === 'failed' && unreachable === null)),
@@ -99,7 +108,7 @@ async function problemsOf(
     const { code, message } = stuck.lastError;
     problems.push({ code, message, hint: 'Mend the cause, then publish with `oxenvcs push`.' });
   }
-  const damaged = await fs.readdir(path.join(root, '.oxenvcs', 'damaged')).catch(ifMissing([] as string[]));
+  const damaged = await fs.readdir(path.join(project.root, '.oxenvcs', 'damaged')).catch(ifMissing([] as string[]));
   if (damaged.length > 0)
     problems.push({
       code: 'DAMAGED',

@@ -39,7 +39,9 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'locked':
       return event.outcome === 'taken-over' ? '🔒 You took over a lock that had run out.' : '🔒 You have the lock.';
     case 'published':
-      return `↑ ${counted(event.versions, 'version')} published.`;
+      return event.rescue === null
+        ? `↑ ${counted(event.versions, 'version')} published.`
+        : `⚠ The team went on without this: ${counted(event.versions, 'version')} kept on the remote as ${event.rescue}, and here. Speak with the others, then join the two.`;
     case 'waiting':
       return event.versions === 0
         ? event.failure.message

@@ -1,6 +1,6 @@
-import { tryGit } from '../git/run.ts';
+import { git, tryGit } from '../git/run.ts';
 import { simple } from '../git/simple.ts';
-import { type Project, remoteBranchRef } from '../project/project.ts';
+import { notPublished, type Project } from '../project/project.ts';
 
 /** One version, as `log --json` gives it. */
 export interface Version {
@@ -43,14 +43,14 @@ export async function pastVersions(
         message,
         files: files.filter((name) => name.trim() !== '').length,
         milestone: /tag: milestones?\/([^,]+)/.exec(refs)?.[1] ?? null,
-        published: !vault && waiting !== null && !waiting.has(commit),
+        published: !vault && !waiting.has(commit),
         incomplete: incomplete !== '',
       };
     });
 }
 
-/** The commits that the remote is not known to have; null: it is not known to have any. */
-async function unpublished(project: Project): Promise<Set<string> | null> {
-  const result = await tryGit(project.root, ['rev-list', 'HEAD', '--not', remoteBranchRef(project), '--']);
-  return result.exitCode === 0 ? new Set(result.stdout.toString('utf8').split('\n')) : null;
+/** The commits that the remote is not known to have. */
+async function unpublished(project: Project): Promise<Set<string>> {
+  const not = await notPublished(project);
+  return new Set((await git(project.root, ['rev-list', 'HEAD', ...not, '--'])).split('\n'));
 }

@@ -139,12 +139,17 @@ const rows = {
   'remote-moved': {
     code: 'CONFLICT',
     say: 'Somebody published other versions of {branch} while this one waited.',
-    hint: 'Your versions are kept here and nothing is overwritten. See theirs with `git log origin/{branch}`, and join the two with `git merge`; then run `oxenvcs push`.',
+    hint: 'Your versions are kept here and nothing is overwritten. join the two with `git pull --no-rebase`, then run `oxenvcs push`.',
+  },
+  rescued: {
+    code: 'CONFLICT',
+    say: 'The team went on with {branch} without your versions: yours are on the remote as {rescue}, and here as they were.',
+    hint: 'Nothing is overwritten. Speak with the others and join the two with `git pull --no-rebase`; until then your saves go to that branch.',
   },
   diverged: {
     code: 'CONFLICT',
     say: 'The team and this folder both have versions of {branch} that the other lacks.',
-    hint: 'Nothing is overwritten: yours are kept here. Speak with the others, join the two with `git merge`, then run `oxenvcs push`.',
+    hint: 'Nothing is overwritten: yours are kept here. Speak with the others, join the two with `git pull --no-rebase`, then run `oxenvcs push`.',
   },
   'would-overwrite': {
     code: 'CONFLICT',

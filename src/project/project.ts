@@ -75,6 +75,13 @@ export async function branchTip(project: Project): Promise<string | null> {
 export const remoteBranchRef = ({ config }: Pick<Project, 'config'>): string =>
   `refs/remotes/${config.remote}/${config.branch}`;
 
+/** Arguments for rev-list that leave out what the remote is known to have: the branch, and work that was rescued. */
+export async function notPublished(project: Project): Promise<string[]> {
+  const found = await tryGit(project.root, ['rev-parse', '--verify', '--quiet', remoteBranchRef(project)]);
+  const branch = found.exitCode === 0 ? [found.stdout.toString('utf8').trim()] : [];
+  return ['--not', ...branch, `--glob=refs/remotes/${project.config.remote}/oxenvcs/rescue/*`];
+}
+
 /** The branch that is checked out, or null on a detached HEAD. */
 export async function currentBranch(project: Project): Promise<string | null> {
   const result = await tryGit(project.root, ['symbolic-ref', '--quiet', '--short', 'HEAD']);

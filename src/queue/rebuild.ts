@@ -1,5 +1,5 @@
 import { git, tryGit } from '../git/run.ts';
-import { branchTip, type Project, remoteBranchRef } from '../project/project.ts';
+import { branchTip, notPublished, type Project } from '../project/project.ts';
 import { type Entry, enqueueAll, finish, keepAlive, listQueue, type Listed, supersede } from './entries.ts';
 
 /**
@@ -50,8 +50,7 @@ async function unreachable(project: Project, entries: readonly Entry[]): Promise
 
 /** The branch's own line of commits that the remote is not known to have, oldest first, with their place in history. */
 async function unpublished(project: Project, tip: string): Promise<{ commit: string; seq: number }[]> {
-  const published = await tryGit(project.root, ['rev-parse', '--verify', '--quiet', remoteBranchRef(project)]);
-  const not = published.exitCode === 0 ? ['--not', published.stdout.toString('utf8').trim()] : [];
+  const not = await notPublished(project);
   const commits = (await git(project.root, ['rev-list', '--reverse', '--topo-order', tip, ...not, '--']))
     .split('\n')
     .filter(Boolean);

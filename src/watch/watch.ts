@@ -79,9 +79,10 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     become(step(rules, state, { type: 'stirred' }, now).state);
   };
 
-  const advance = async (event: Event) => {
-    for (let next: Event | null = event; next !== null; ) {
-      const { state: after, action } = step(rules, state, next, clock.monotonic());
+  const advance = async (event: Event, at = clock.monotonic()) => {
+    let now = at;
+    for (let next: Event | null = event; next !== null; now = clock.monotonic()) {
+      const { state: after, action } = step(rules, state, next, now);
       become(after);
       next = action === null ? null : await perform(action);
     }
@@ -127,9 +128,11 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
       differences = worthFollowing(profile, await ports.changes());
     }
     const files = await lookAt(root, differences);
-    const open = await openNow(root, inQuestion(state.known, files, clock.monotonic()));
+    // Judged as of one moment: what becomes quiet after it was not asked whether it is open.
+    const at = clock.monotonic();
+    const open = await openNow(root, inQuestion(state.known, files, at));
     const temporary = await temporaryBeside(root, profile, files.keys());
-    await advance({ type: 'look', files, temporary, open });
+    await advance({ type: 'look', files, temporary, open }, at);
   };
 
   const nap = async () => {

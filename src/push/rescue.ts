@@ -1,0 +1,98 @@
+import * as v from 'valibot';
+import { gitLine, tryGit } from '../git/run.ts';
+import type { LockContext } from '../lock/context.ts';
+import { askBase } from '../lock/base.ts';
+import type { NotDone } from '../lock/move.ts';
+import { swap } from '../lock/swap.ts';
+import { type Project, statePath } from '../project/project.ts';
+import { readRecord, writeRecord } from '../project/state.ts';
+import { isoTime } from '../system/clock.ts';
+import { removeDurable } from '../system/disk.ts';
+
+/**
+ * Work that cannot go onto the team's branch, because the branch moved on meanwhile or the lock was taken from us, goes to
+ * a branch of its own on the remote, where it is safe. The work tree and HEAD stay as they are, and later saves go to
+ * the same rescue branch, until the two are joined.
+ */
+
+const schema = v.object({
+  v: v.literal(1),
+  /** On the remote: `refs/heads/oxenvcs/rescue/<user>/<YYYYMMDDTHHMMSSZ>`. */
+  ref: v.pipe(v.string(), v.startsWith('refs/heads/oxenvcs/rescue/')),
+  branch: v.string(),
+  since: v.string(),
+});
+
+export type Rescue = v.InferOutput<typeof schema>;
+
+const file = (project: Pick<Project, 'root'>): string => statePath(project, 'rescue.json');
+
+/** The rescue that is under way for the published branch, or null. */
+export async function readRescue(project: Project): Promise<Rescue | null> {
+  const read = await readRecord(project, file(project), schema);
+  return read.state === 'ok' && read.value.branch === project.config.branch ? read.value : null;
+}
+
+export async function beginRescue(project: Project, ctx: LockContext): Promise<Rescue> {
+  const since = isoTime(ctx.clock.now());
+  const time = since.replace(/[-:]|\.\d+/g, '');
+  const rescue: Rescue = {
+    v: 1,
+    ref: `refs/heads/oxenvcs/rescue/${userPart(ctx.owner)}/${time}`,
+    branch: ctx.branch,
+    since,
+  };
+  await writeRecord(file(project), rescue);
+  return rescue;
+}
+
+/** The two were joined: from now on saves go onto the team's branch again. The rescue branch stays on the remote. */
+export const endRescue = async (project: Project): Promise<void> => await removeDurable(file(project));
+
+/** Does `tip` hold all that the team has published? Then there is nothing left to rescue. */
+export async function isJoined(
+  ctx: LockContext,
+  tip: string,
+): Promise<{ outcome: 'asked'; joined: boolean } | NotDone> {
+  const base = await askBase(ctx, tip);
+  if (base.outcome === 'base') return { outcome: 'asked', joined: true };
+  return base.outcome === 'stale-base' ? { outcome: 'asked', joined: false } : base;
+}
+
+export type Rescued = { outcome: 'rescued'; bytesSent: number } | NotDone;
+
+/** Puts the rescue branch at `tip`. It is nobody else's, so it needs no lock; doing it twice is the same as once. */
+export async function publishRescue(ctx: LockContext, { ref }: Rescue, tip: string): Promise<Rescued> {
+  const tracking = trackingOf(ctx, ref);
+  const known = await tryGit(ctx.root, ['rev-parse', '--verify', '--quiet', tracking]);
+  const old = known.exitCode === 0 ? known.stdout.toString('utf8').trim() : null;
+  const swapped = await swap(ctx, [{ ref, old, next: tip }], { atomic: false });
+  if (swapped.outcome === 'done') {
+    await gitLine(ctx.root, ['update-ref', tracking, tip]);
+    return { outcome: 'rescued', bytesSent: swapped.bytesSent };
+  }
+  if (swapped.outcome === 'lost') {
+    // An earlier try of ours landed without an answer, or somebody has tidied the branch away: take it as it is now.
+    const found = await tryGit(ctx.root, ['ls-remote', '--quiet', '--', ctx.remote.url, ref]);
+    const at = found.stdout.toString('utf8').split('\t')[0] ?? '';
+    if (at === '') await tryGit(ctx.root, ['update-ref', '-d', tracking]);
+    else if ((await tryGit(ctx.root, ['cat-file', '-e', `${at}^{commit}`])).exitCode === 0)
+      await gitLine(ctx.root, ['update-ref', tracking, at]);
+    return { outcome: 'unreachable', failure: swapped.failure };
+  }
+  return swapped.outcome === 'refused'
+    ? { outcome: 'refused', failure: swapped.failure }
+    : { outcome: 'unreachable', failure: swapped.failure };
+}
+
+const trackingOf = (ctx: LockContext, ref: string): string =>
+  ref.replace(/^refs\/heads\//, `refs/remotes/${ctx.remote.name}/`);
+
+/** A person's name as one part of a ref. */
+function userPart({ email, name }: LockContext['owner']): string {
+  const plain = (email.split('@')[0] || name)
+    .normalize('NFKD')
+    .replace(/[^A-Za-z0-9_-]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+  return plain.slice(0, 40) || 'somebody';
+}

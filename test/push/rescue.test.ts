@@ -1,0 +1,100 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { git, gitLine } from '../../src/git/run.ts';
+import { background, oxenvcs } from '../support/cli.ts';
+import { fileRemote } from '../support/remotes.ts';
+import { sandbox, write } from '../support/sandbox.ts';
+
+const quick = {
+  OXENVCS_WATCH_QUIET_SECONDS: '0.3',
+  OXENVCS_WATCH_SCAN_SECONDS: '1',
+  OXENVCS_NETWORK_INITIAL_BACKOFF_MS: '100',
+  OXENVCS_NETWORK_MAX_BACKOFF_MS: '500',
+};
+
+/** Ann's project is published; Ben has a plain clone of it. */
+async function annAndBen() {
+  const remote = await fileRemote();
+  const dir = await sandbox();
+  const ann = path.join(dir, 'ann');
+  await write(ann, { 'Song.als': 'one' });
+  const run = async (args: string[]) => await oxenvcs(args, { cwd: ann, env: quick });
+  await oxenvcs(['init', ann, '--remote', remote.url, '--no-hooks'], { cwd: dir });
+  expect((await run(['push'])).code).toBe(0);
+  const ben = path.join(dir, 'ben');
+  await git(dir, ['clone', '--quiet', remote.url, ben]);
+  const benPublishes = async (text: string) => {
+    await write(ben, { 'Song.als': text });
+    await git(ben, ['commit', '--quiet', '--all', '-m', text]);
+    await git(ben, ['push', '--quiet', 'origin', 'main']);
+    return await gitLine(ben, ['rev-parse', 'HEAD']);
+  };
+  const annCommits = async (text: string) => {
+    await write(ann, { 'Song.als': text });
+    await git(ann, ['commit', '--quiet', '--all', '-m', text]);
+    return await gitLine(ann, ['rev-parse', 'HEAD']);
+  };
+  const refs = async () =>
+    (await git(remote.dir, ['for-each-ref', '--format=%(refname) %(objectname)', 'refs/heads'])).trim().split('\n');
+  return { remote, ann, ben, run, benPublishes, annCommits, refs };
+}
+
+test('work that the team went on without is kept on a rescue branch of the remote, and the team’s branch is left alone', async () => {
+  const { ann, run, benPublishes, annCommits, refs } = await annAndBen();
+  const theirs = await benPublishes('Ben’s');
+  const ours = await annCommits('Ann’s');
+  const pushed = await run(['push', '--json']);
+  expect(pushed.code).toBe(5);
+  expect(pushed.json()).toMatchObject({
+    error: { code: 'CONFLICT', rescue: expect.stringMatching(/^oxenvcs\/rescue\/ann\/\d{8}T\d{6}Z$/) },
+  });
+  const [main, rescue, ...more] = await refs();
+  expect(main).toBe(`refs/heads/main ${theirs}`);
+  expect(rescue).toMatch(new RegExp(`^refs/heads/oxenvcs/rescue/ann/\\d{8}T\\d{6}Z ${ours}$`));
+  expect(more).toEqual([]);
+  // Here all is as it was, and nothing waits: it is on the remote.
+  expect(await fs.readFile(path.join(ann, 'Song.als'), 'utf8')).toBe('Ann’s');
+  expect(await gitLine(ann, ['rev-parse', 'HEAD'])).toBe(ours);
+  expect((await run(['queue', 'list', '--json'])).json()).toEqual({ entries: [] });
+  expect((await run(['status', '--json'])).json()).toMatchObject({ unpublished: 0, problems: [{ code: 'CONFLICT' }] });
+  expect((await run(['log', '--json'])).json()).toMatchObject({
+    versions: [{ message: 'Ann’s', published: true }, {}],
+  });
+});
+
+test('later saves go to the same rescue branch, until the two are joined', async () => {
+  const { ann, run, benPublishes, annCommits, refs } = await annAndBen();
+  await benPublishes('Ben’s');
+  await annCommits('Ann’s');
+  await run(['push']);
+  const second = await annCommits('Ann’s second');
+  expect((await run(['push'])).code).toBe(5);
+  expect(await refs()).toHaveLength(2);
+  expect((await refs())[1]).toContain(second);
+  await git(ann, ['fetch', '--quiet', 'origin']);
+  await git(ann, ['merge', '--quiet', '-s', 'ours', '-m', 'Joined', 'origin/main']);
+  expect((await run(['push'])).code).toBe(0);
+  expect((await refs())[0]).toBe(`refs/heads/main ${await gitLine(ann, ['rev-parse', 'HEAD'])}`);
+  expect((await run(['status', '--json'])).json()).toMatchObject({ problems: [] });
+});
+
+test('a watcher whose lock was taken by somebody else keeps its saves on the rescue branch', async () => {
+  const { ann, ben, refs } = await annAndBen();
+  const env = { ...quick, OXENVCS_LOCK_LEASE_HOURS: String(4 / 3600) };
+  const watching = background(['watch', ann], { cwd: ann, env });
+  await watching.waitForLine(/Watching/);
+  await write(ann, { 'Song.als': 'with the lock' });
+  await watching.waitForLine(/1 version published/);
+  const other = async (args: string[]) => await oxenvcs(args, { cwd: ben, env: quick });
+  await git(ben, ['pull', '--quiet', '--ff-only']);
+  await git(ben, ['config', 'user.name', 'Ben']);
+  expect((await other(['lock', 'break', '--force', '--reason', 'deadline'])).code).toBe(0);
+  expect((await other(['lock', 'acquire'])).code).toBe(0);
+  await watching.waitForLine(/taken from you by Ben: deadline/);
+  await write(ann, { 'Song.als': 'after the lock was lost' });
+  await watching.waitForLine(/The team went on without this: 1 version kept on the remote as oxenvcs\/rescue\//);
+  const [main, rescue] = await refs();
+  expect(main).not.toContain(await gitLine(ann, ['rev-parse', 'HEAD']));
+  expect(rescue).toContain(await gitLine(ann, ['rev-parse', 'HEAD']));
+});
