@@ -8,6 +8,7 @@ import type { Verdict } from './judge.ts';
 import type { Unreachable } from './look.ts';
 import { moveLock, type NotDone, recover } from './move.ts';
 import { withMutex } from './mutex.ts';
+import { probeRemote } from './probe.ts';
 import { type Held, type LockRecord, newLock, nextRecord } from './record.ts';
 import type { Move } from './swap.ts';
 import { heartbeatMs, standsForMs } from './time.ts';
@@ -67,6 +68,11 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
       const record = taken(ctx, wanted, verdict, base.tip);
       const moved = await moveLock(ctx, view, record, await unmoved(ctx, base.tip));
       if (moved.outcome === 'done') return { outcome: outcomeOf(record), held: moved.held };
+      if (moved.outcome === 'refused' && (await hasOtherPlace(ctx, moved.failure))) {
+        view = await loadView(ctx);
+        fresh = false;
+        continue;
+      }
       if (moved.outcome === 'unreachable' || moved.outcome === 'refused') return moved;
       if (moved.outcome === 'not-atomic') continue;
       fresh = true;
@@ -78,6 +84,14 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
     }
     return faster(ctx, trouble);
   });
+}
+
+/** A remote that was never asked what it allows turns the lock down: may it lie somewhere else? */
+async function hasOtherPlace(ctx: LockContext, { code }: Failure): Promise<boolean> {
+  const { namespace, probedAt } = await capabilities(ctx);
+  if (code !== 'REMOTE_REFUSED' || probedAt !== null) return false;
+  const probed = await probeRemote(ctx);
+  return probed.outcome === 'probed' && probed.found.namespace !== namespace;
 }
 
 const taking = new Set<LockRecord['event']>(['acquired', 'taken-over', 'handed-over']);

@@ -5,11 +5,10 @@ import { git, gitLine, tryGit } from '../../src/git/run.ts';
 import { acquireLock, releaseLock, renewLock } from '../../src/lock/lease.ts';
 import { lookAtLock } from '../../src/lock/view.ts';
 import { readCommit } from '../../src/lock/look.ts';
-import { fileRemote, httpRemote, sshRemote } from '../support/remotes.ts';
+import { fileRemote } from '../support/remotes.ts';
 import { type Member, remoteMain, team, version } from '../support/team.ts';
 import { publish } from '../../src/push/publish.ts';
 
-const remotes = { file: fileRemote, http: httpRemote, ssh: sshRemote };
 const lockTip = async (bare: string) => await gitLine(bare, ['rev-parse', 'refs/oxenvcs/locks/main']);
 const records = async (bare: string) => Number(await gitLine(bare, ['rev-list', '--count', 'refs/oxenvcs/locks/main']));
 
@@ -19,21 +18,6 @@ async function pair(): Promise<{ ann: Member; ben: Member; bare: string }> {
   if (!ann || !ben) throw new Error('two were asked for');
   return { ann, ben, bare: remote.dir };
 }
-
-test.each(['file', 'http', 'ssh'] as const)('of many who ask at once exactly one gets the lock (%s)', async (kind) => {
-  const remote = await remotes[kind]();
-  Object.assign(process.env, remote.env);
-  const members = await team(remote.url, ['Ann', 'Ben', 'Cleo', 'Dan']);
-  for (let round = 0; round < 3; round++) {
-    const results = await Promise.all(members.map(async ({ ctx }) => await acquireLock(ctx, { how: 'save' })));
-    const winners = results.filter(({ outcome }) => outcome === 'acquired');
-    expect(results.map(({ outcome }) => outcome).toSorted()).toEqual(['acquired', 'held', 'held', 'held']);
-    const winner = members[results.indexOf(winners[0] as never)] as Member;
-    expect((await releaseLock(winner.ctx)).outcome).toBe('done');
-  }
-  // No generation was skipped or used twice: three acquires, three releases, one chain.
-  expect(await records(remote.dir)).toBe(6);
-});
 
 test('who holds it, where and since when is told to the one who is refused', async () => {
   const { ann, ben } = await pair();
