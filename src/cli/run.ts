@@ -2,6 +2,7 @@ import yargs, { type Argv } from 'yargs';
 import { asFailure, Failure } from '../model/failures.ts';
 import { type Command, type GlobalOptions, makeContext } from './command.ts';
 import { demo } from './demo.ts';
+import { doctor } from './doctor.ts';
 import { init } from './init.ts';
 import { lock } from './lock.ts';
 import { log } from './log.ts';
@@ -18,7 +19,7 @@ interface Group {
   commands: readonly Command<never>[];
 }
 
-const commands = [init, watch, status, lock, queue, push, pull, log, demo] as unknown as readonly (
+const commands = [init, watch, status, lock, queue, push, pull, log, doctor, demo] as unknown as readonly (
   | Command<never>
   | Group
 )[];
