@@ -82,10 +82,13 @@ test.each(['before', 'during'])(
     const remote = await httpRemote();
     const { ctx } = await ann(remote);
     const go = path.join(path.dirname(remote.dir), 'go');
+    // The second push finds that the first has overtaken it: the server turns it down.
+    const isThere = `git --git-dir='${remote.dir}' rev-parse -q --verify ${ref} >/dev/null`;
     await serverHook(
       remote,
       'update',
-      `case "$1" in refs/oxenvcs/*) until test -e '${go}'; do sleep 0.05; done;; esac`,
+      `case "$1" in refs/oxenvcs/*) if mkdir '${go}.first'; then until test -e '${go}'; do sleep 0.05; done
+       else until ${isThere}; do sleep 0.05; done; fi;; esac; exit 0`,
     );
     const impatient = { ...ctx, settings: { ...ctx.settings, network: { ...ctx.settings.network, timeoutMs: 1500 } } };
     expect((await acquireLock(impatient, { how: 'save' })).outcome).toBe('unreachable');
