@@ -4,12 +4,13 @@ import { commitSave } from './commit/commit.ts';
 import { bringIndexUp } from './commit/user-index.ts';
 import type { DawProfile } from './daw/profile.ts';
 import { gitLine } from './git/run.ts';
-import { Failure } from './model/failures.ts';
+import { asFailure, Failure } from './model/failures.ts';
 import type { Committed, Save } from './model/save.ts';
 import { alone } from './project/guard.ts';
 import type { Project } from './project/project.ts';
 import { noteWatcher } from './project/watcher.ts';
 import { type KeeperEvent, startKeeper } from './keeper.ts';
+import { listenForNews, type NewsEvent } from './news.ts';
 import { type PublisherEvent, startPublisher } from './publisher.ts';
 import { enqueue } from './queue/entries.ts';
 import { type Clock, isoTime } from './system/clock.ts';
@@ -18,6 +19,7 @@ import { type WatchEvent, watchProject } from './watch/watch.ts';
 export type PipelineEvent =
   | WatchEvent
   | PublisherEvent
+  | NewsEvent
   | Exclude<KeeperEvent, { event: 'opened' }>
   | { event: 'watching'; project: string; daw: string }
   | { event: 'version'; commit: string; message: string }
@@ -59,13 +61,17 @@ export async function watchAndPublish(
     });
     tell({ event: 'watching', project: root, daw: profile.title });
     await bringIndexUp(project);
+    const ended = AbortSignal.any([signal, lost]);
+    const listening = listenForNews(project, clock, ended, tell).catch((error: unknown) => {
+      if (!ended.aborted) tell({ event: 'trouble', failure: asFailure(error) });
+    });
     try {
       await watchProject({
         root,
         settings: config.watch,
         profile,
         clock,
-        signal: AbortSignal.any([signal, lost]),
+        signal: ended,
         changes: async () => await changes(root),
         capture: async (path, stat) => await capture(root, path, stat),
         commit: async (save) => {
@@ -85,6 +91,7 @@ export async function watchAndPublish(
     } finally {
       await publisher.stop();
       await keeper.stop();
+      await listening;
       tell({ event: 'stopped' });
     }
   });

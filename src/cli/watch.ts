@@ -63,6 +63,10 @@ export function describeEvent(event: PipelineEvent): string | null {
       return 'The lock was given back: nobody has worked here for a while, and all is published.';
     case 'lock-idle':
       return 'Nobody has worked here for hours: the lock is left to run out, so that the others are not locked out.';
+    case 'team-published':
+      return 'The team published a new version. Bring it in with `oxenvcs pull` when your DAW is closed.';
+    case 'rescued-elsewhere':
+      return `Somebody’s versions could not go onto the team’s branch; they are kept on the remote as ${event.branch}. Speak with them before you go on.`;
     case 'changed':
       return null;
   }
