@@ -9,9 +9,9 @@ import type { Committed, Save } from './model/save.ts';
 import { alone } from './project/guard.ts';
 import type { Project } from './project/project.ts';
 import { noteWatcher } from './project/watcher.ts';
-import { type KeeperEvent, startKeeper } from './keeper.ts';
-import { listenForNews, type NewsEvent } from './news.ts';
-import { type PublisherEvent, startPublisher } from './publisher.ts';
+import { type KeeperEvent, startKeeper } from './background/keeper.ts';
+import { listenForNews, type NewsEvent } from './background/news.ts';
+import { type PublisherEvent, startPublisher } from './background/publisher.ts';
 import { enqueue } from './queue/entries.ts';
 import { type Clock, isoTime } from './system/clock.ts';
 import { type WatchEvent, watchProject } from './watch/watch.ts';
@@ -39,7 +39,7 @@ export interface PipelinePorts {
  *   lock     lock/         wanted at the first sign of a change, taken when it is free
  *   commit   commit/       one version, made in an index of our own, on the disk when it is told
  *   queue    queue/        one entry, in the order of history
- *   push     publisher.ts  when lock and network allow: one atomic push, then the entry's end
+ *   push     background/   when lock and network allow: one atomic push, then the entry's end
  *
  * Up to the queue it goes at once, whatever the lock and the network say. Throws `already-watched`, `folder-vanished`.
  */

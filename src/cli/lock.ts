@@ -7,7 +7,7 @@ import { lookAtLock } from '../lock/view.ts';
 import { acquireWaiting } from '../lock/wait.ts';
 import { asFailure, Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
-import { pull } from '../pull.ts';
+import { pull } from '../sync/pull.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { command, type Context } from './command.ts';
 import { counted, duration, localTime } from './format.ts';

@@ -1,4 +1,4 @@
-import { pull as bringIn } from '../pull.ts';
+import { pull as bringIn } from '../sync/pull.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { command } from './command.ts';
 import { counted } from './format.ts';

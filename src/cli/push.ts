@@ -1,6 +1,6 @@
 import { Failure } from '../model/failures.ts';
 import { branchTip, type Project } from '../project/project.ts';
-import { type Pushed, publishQueue } from '../publisher.ts';
+import { type Pushed, publishQueue } from '../sync/publish.ts';
 import type { Drained } from '../queue/drain.ts';
 import { command, type Context } from './command.ts';
 import { counted } from './format.ts';

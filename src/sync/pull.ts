@@ -1,13 +1,13 @@
-import { whyNotNow } from './commit/busy.ts';
-import { changes } from './commit/changes.ts';
-import type { DawProfile } from './daw/profile.ts';
-import { gitFailure } from './git/failures.ts';
-import { redact } from './git/redact.ts';
-import { git, gitLine, tryGit } from './git/run.ts';
-import { Failure } from './model/failures.ts';
-import { unplugged } from './network/unplugged.ts';
-import { branchTip, currentBranch, type Project, remoteBranchRef, remoteUrl } from './project/project.ts';
-import { runningPrograms } from './system/processes.ts';
+import { whyNotNow } from '../commit/busy.ts';
+import { changes } from '../commit/changes.ts';
+import type { DawProfile } from '../daw/profile.ts';
+import { gitFailure } from '../git/failures.ts';
+import { redact } from '../git/redact.ts';
+import { git, gitLine, tryGit } from '../git/run.ts';
+import { Failure } from '../model/failures.ts';
+import { unplugged } from '../network/unplugged.ts';
+import { branchTip, currentBranch, type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
+import { runningPrograms } from '../system/processes.ts';
 
 export interface Pulled {
   /** How many versions were brought in; 0: there were none. */

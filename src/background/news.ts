@@ -1,9 +1,9 @@
-import { lockContext } from './lock/context.ts';
-import { remoteRefs } from './lock/look.ts';
-import { isAncestor } from './lock/view.ts';
-import type { Project } from './project/project.ts';
-import { readRescue } from './push/rescue.ts';
-import type { Clock } from './system/clock.ts';
+import { lockContext } from '../lock/context.ts';
+import { remoteRefs } from '../lock/look.ts';
+import { isAncestor } from '../lock/view.ts';
+import type { Project } from '../project/project.ts';
+import { readRescue } from '../push/rescue.ts';
+import type { Clock } from '../system/clock.ts';
 
 export type NewsEvent =
   /** The remote's branch is at a commit that is not here. */

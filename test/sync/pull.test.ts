@@ -2,15 +2,15 @@ import { spawn } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { profileNamed } from '../src/daw/match.ts';
-import type { DawProfile } from '../src/daw/profile.ts';
-import { git, gitLine } from '../src/git/run.ts';
-import type { Project } from '../src/project/project.ts';
-import { pull } from '../src/pull.ts';
-import { parsePs, parseTasklist } from '../src/system/processes.ts';
-import { fileRemote } from './support/remotes.ts';
-import { sandbox, write } from './support/sandbox.ts';
-import { team } from './support/team.ts';
+import { profileNamed } from '../../src/daw/match.ts';
+import type { DawProfile } from '../../src/daw/profile.ts';
+import { git, gitLine } from '../../src/git/run.ts';
+import type { Project } from '../../src/project/project.ts';
+import { pull } from '../../src/sync/pull.ts';
+import { parsePs, parseTasklist } from '../../src/system/processes.ts';
+import { fileRemote } from '../support/remotes.ts';
+import { sandbox, write } from '../support/sandbox.ts';
+import { team } from '../support/team.ts';
 
 const live = profileNamed('live') as DawProfile;
 

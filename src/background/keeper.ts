@@ -1,14 +1,14 @@
-import { cachedStatus } from './lock/status.ts';
-import { lockContext } from './lock/context.ts';
-import { keepLock } from './lock/heartbeat.ts';
-import { releaseLock } from './lock/lease.ts';
-import { loadView } from './lock/cache.ts';
-import type { DawProfile } from './daw/profile.ts';
-import { asFailure, type Failure } from './model/failures.ts';
-import type { Project } from './project/project.ts';
-import { listQueue } from './queue/entries.ts';
-import type { Clock } from './system/clock.ts';
-import { programHasOpen } from './system/processes.ts';
+import { cachedStatus } from '../lock/status.ts';
+import { lockContext } from '../lock/context.ts';
+import { keepLock } from '../lock/heartbeat.ts';
+import { releaseLock } from '../lock/lease.ts';
+import { loadView } from '../lock/cache.ts';
+import type { DawProfile } from '../daw/profile.ts';
+import { asFailure, type Failure } from '../model/failures.ts';
+import type { Project } from '../project/project.ts';
+import { listQueue } from '../queue/entries.ts';
+import type { Clock } from '../system/clock.ts';
+import { programHasOpen } from '../system/processes.ts';
 
 export type KeeperEvent =
   /** Broken or taken over by somebody else. */

@@ -1,0 +1,131 @@
+import { loadView } from '../lock/cache.ts';
+import { acquireLock } from '../lock/lease.ts';
+import { withLease } from '../lock/heartbeat.ts';
+import { type LockContext, lockContext } from '../lock/context.ts';
+import { Failure } from '../model/failures.ts';
+import { RetryPolicy } from '../network/retry.ts';
+import { unplugged } from '../network/unplugged.ts';
+import { whoHas } from '../project/guard.ts';
+import type { Project } from '../project/project.ts';
+import { publish } from '../push/publish.ts';
+import { beginRescue, endRescue, isJoined, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
+import { type Drained, drain } from '../queue/drain.ts';
+import type { Clock } from '../system/clock.ts';
+
+/** What one push did, as `push --json` gives it. */
+export interface Pushed {
+  outcome: 'pushed' | 'up-to-date';
+  commit: string;
+  parts: number;
+  resumedParts: number;
+  bytesSent: number;
+  /** It could not go onto the team's branch: the branch on the remote that it is kept on. */
+  rescue: string | null;
+}
+
+export interface PublishPorts {
+  clock: Clock;
+  signal: AbortSignal;
+  /** How long another process that publishes is waited for, ms. */
+  patienceMs: number;
+  /** The lock is ours now. */
+  onLocked?: (outcome: Taken) => void;
+}
+
+/** One pass: takes the lock if it is free, then everything that waits goes out as one atomic push. */
+export async function publishQueue(
+  project: Project,
+  { clock, signal, patienceMs, onLocked }: PublishPorts,
+): Promise<Drained<Pushed>> {
+  const { network } = project.config;
+  const backoff = new RetryPolicy({ initialMs: network.initialBackoffMs, maxMs: network.maxBackoffMs });
+  return await drain(project, {
+    clock,
+    signal,
+    patienceMs,
+    backoffMs: (attempts) => backoff.delay(attempts),
+    publish: async (tip, ended) => await publishTip(project, await lockContext(project, clock, ended), tip, onLocked),
+  });
+}
+
+/** Onto the team's branch where that is possible, else onto the rescue branch. Throws the failure that prevented both. */
+async function publishTip(
+  project: Project,
+  ctx: LockContext,
+  tip: string,
+  onLocked: PublishPorts['onLocked'],
+): Promise<Pushed> {
+  const rescue = await readRescue(project);
+  if (rescue !== null) {
+    const asked = await isJoined(ctx, tip);
+    if ('failure' in asked) throw await unplugged(asked.failure, ctx.remote.url);
+    if (!asked.joined) return await pushRescue(ctx, rescue, tip);
+    await endRescue(project);
+  }
+  try {
+    if (!project.config.lock.auto) return await publishCommit(ctx, tip);
+    // Without a watcher nobody would renew it or give it back.
+    if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(ctx, tip);
+    onLocked?.(await takeLock(ctx));
+    return await publishCommit(ctx, tip);
+  } catch (error) {
+    if (!(error instanceof Failure && (await isForRescue(ctx, error)))) throw error;
+    return await pushRescue(ctx, await beginRescue(project, ctx), tip);
+  }
+}
+
+/** The team's branch moved on without us, or the lock was taken from us and somebody else works under it now. */
+async function isForRescue(ctx: LockContext, { row, code }: Failure): Promise<boolean> {
+  if (row === 'remote-moved' || row === 'stale-base') return true;
+  return code === 'LOCK_HELD' && (await loadView(ctx)).lost !== null;
+}
+
+async function pushRescue(ctx: LockContext, rescue: Rescue, tip: string): Promise<Pushed> {
+  const pushed = await publishRescue(ctx, rescue, tip);
+  if (pushed.outcome !== 'rescued') throw await unplugged(pushed.failure, ctx.remote.url);
+  const branch = rescue.ref.replace(/^refs\/heads\//, '');
+  return { outcome: 'pushed', commit: tip, parts: 1, resumedParts: 0, bytesSent: pushed.bytesSent, rescue: branch };
+}
+
+/** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
+async function publishUnderLease(ctx: LockContext, tip: string): Promise<Pushed> {
+  const leased = await withLease(ctx, { how: 'save' }, async (lost) => {
+    const signal = ctx.signal === undefined ? lost : AbortSignal.any([ctx.signal, lost]);
+    return await publishCommit({ ...ctx, signal }, tip);
+  });
+  if (leased.outcome === 'done') return leased.value;
+  throw await unplugged(leased.failure, ctx.remote.url);
+}
+
+/** Throws the failure that prevented it. */
+async function publishCommit(ctx: LockContext, tip: string): Promise<Pushed> {
+  const published = await publish(ctx, { tip });
+  switch (published.outcome) {
+    case 'published':
+    case 'up-to-date': {
+      const outcome = published.outcome === 'published' ? 'pushed' : 'up-to-date';
+      return {
+        outcome,
+        commit: published.commit,
+        parts: outcome === 'pushed' ? 1 : 0,
+        resumedParts: 0,
+        bytesSent: published.bytesSent,
+        rescue: null,
+      };
+    }
+    case 'not-ours':
+    case 'moved':
+    case 'unreachable':
+    case 'refused':
+      throw await unplugged(published.failure, ctx.remote.url);
+  }
+}
+
+export type Taken = 'acquired' | 'already-mine' | 'taken-over';
+
+/** For a save. Throws where somebody else has it, or the remote cannot be asked. */
+export async function takeLock(ctx: LockContext): Promise<Taken> {
+  const acquired = await acquireLock(ctx, { how: 'save' });
+  if ('failure' in acquired) throw await unplugged(acquired.failure, ctx.remote.url);
+  return acquired.outcome;
+}
