@@ -1,12 +1,12 @@
 import { capture } from './commit/capture.ts';
 import { changes } from './commit/changes.ts';
 import { commitSave } from './commit/commit.ts';
-import { bringIndexUp } from './commit/user-index.ts';
+import { bringIndexUp, removeLeftovers } from './commit/user-index.ts';
 import type { DawProfile } from './daw/profile.ts';
 import { gitLine } from './git/run.ts';
 import { asFailure, Failure } from './model/failures.ts';
 import type { Committed, Save } from './model/save.ts';
-import { alone } from './project/guard.ts';
+import { alone, whoHas } from './project/guard.ts';
 import type { Project } from './project/project.ts';
 import { noteWatcher } from './project/watcher.ts';
 import { type KeeperEvent, startKeeper } from './background/keeper.ts';
@@ -14,6 +14,7 @@ import { listenForNews, type NewsEvent } from './background/news.ts';
 import { type PublisherEvent, startPublisher } from './background/publisher.ts';
 import { enqueue } from './queue/entries.ts';
 import { type Clock, isoTime } from './system/clock.ts';
+import { exists } from './system/disk.ts';
 import { type WatchEvent, watchProject } from './watch/watch.ts';
 
 export type PipelineEvent =
@@ -60,6 +61,7 @@ export async function watchAndPublish(
       if (event.event !== 'locked' || event.outcome !== 'already-mine') tell(event);
     });
     tell({ event: 'watching', project: root, daw: profile.title });
+    await removeLeftovers(project, clock.now());
     await bringIndexUp(project);
     const ended = AbortSignal.any([signal, lost]);
     const listening = listenForNews(project, clock, ended, tell).catch((error: unknown) => {
@@ -94,8 +96,17 @@ export async function watchAndPublish(
       await listening;
       tell({ event: 'stopped' });
     }
+    // Nobody asked for this end: whoever started it must see that nothing is watched by it any more.
+    if (lost.aborted && !signal.aborted) throw await whyLost(project);
   });
   if (guarded.outcome === 'taken') throw new Failure('already-watched', { dir: root, pid: guarded.pid ?? '?' });
+}
+
+/** Why this process may not watch any more: the project is gone, or another process has taken it over. */
+async function whyLost(project: Project): Promise<Failure> {
+  const { root } = project;
+  if (!(await exists(root))) return new Failure('folder-vanished', { dir: root });
+  return new Failure('already-watched', { dir: root, pid: (await whoHas(project, 'watch')) ?? '?' });
 }
 
 /** Commit and queue entry: when this says `committed`, both are on the disk. */

@@ -165,6 +165,20 @@ test('a project folder that vanishes while it is watched ends the watch with a s
   await fs.rename(song, path.join(dir, 'moved away'));
   await watching.waitForLine(/The project folder .* is gone/);
   expect((await watching.ended).code).toBe(7);
+  // Under the name of an unplugged disk it would be in the way when the disk comes back.
+  expect(await fs.readdir(dir)).not.toContain(path.basename(song));
+});
+
+test('git clean -fdx under a running watch does not end it', async () => {
+  const { song, run, watch } = await newSong(null);
+  const watching = await watch();
+  await watching.waitForLine(/1 version published/);
+  await git(song, ['clean', '-fdxq']);
+  await until('the watcher is seen again', async () => (await run(['status'])).stdout.includes('Watched:'));
+  await write(song, { 'Song.als': 'two' });
+  await watching.waitForLine(/Song\.als saved/);
+  await until('all is published', async () => (await entries(song)).length === 0);
+  expect((await watching.kill()).code).toBe(130);
 });
 
 test('settings that are not JSON are refused by name with exit code 2', async () => {

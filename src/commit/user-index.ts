@@ -63,6 +63,22 @@ export async function bringIndexUp(project: Project, made?: string): Promise<boo
   return true;
 }
 
+/** So old is no index of ours that somebody still works with (ms). */
+const leftoverMs = 3_600_000;
+
+/** Removes our indexes that a killed process has left behind: with many takes they are megabytes each. `now`: ms since 1970. */
+export async function removeLeftovers({ gitDir }: Project, now: number): Promise<void> {
+  const folder = path.join(gitDir, 'oxenvcs');
+  for (const name of await fs.readdir(folder).catch(ifMissing([] as string[]))) {
+    const file = path.join(folder, name);
+    const stat = /^(user-)?index-[0-9a-f-]{36}(\.lock)?$/.test(name)
+      ? await fs.stat(file).catch(ifMissing(null))
+      : null;
+    // A copy has the time of its original.
+    if (stat !== null && now - stat.ctimeMs > leftoverMs) await fs.rm(file, { force: true });
+  }
+}
+
 /**
  * Copies an index with its time. Git compares whole seconds, and reads a file again when its entry is not older than the
  * index: under a copy with a newer time a second save of the same size within that second would never be seen.

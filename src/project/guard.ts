@@ -4,7 +4,7 @@ import lockfile from 'proper-lockfile';
 import * as v from 'valibot';
 import { isAlive } from '../system/process.ts';
 import { type Project, statePath } from './project.ts';
-import { readRecord, writeRecord } from './state.ts';
+import { makeFolder, readRecord, writeRecord } from './state.ts';
 
 /**
  * One process at a time for one job of a project (watching, publishing, setting up, writing the lock), on this machine. proper-lockfile takes a lock
@@ -19,8 +19,9 @@ export type Job = 'watch' | 'publish' | 'setup' | 'lock';
 export type Guarded<T> = { outcome: 'done'; value: T } | { outcome: 'taken'; pid: number | null };
 
 /**
- * Runs `work` as the only one with this job. `taken`: another process has it, also after `patienceMs`. The signal is aborted
- * if the right is lost while working (a machine that slept past the stale time).
+ * Runs `work` as the only one with this job. `taken`: another process has it, also after `patienceMs`. A right that is gone
+ * while working (`git clean -fdx` has swept it away, the machine slept past the stale time) is taken again; the signal is
+ * aborted where that fails, since another process has it now.
  */
 export async function alone<T>(
   project: Pick<Project, 'root'>,
@@ -31,29 +32,44 @@ export async function alone<T>(
   const holderFile = statePath(project, `${job}-holder.json`);
   const lockPath = statePath(project, `${job}.lock`);
   const lost = new AbortController();
-  const take = async () => {
-    await fs.mkdir(path.dirname(lockPath), { recursive: true });
+  let release: (() => Promise<void>) | null = null;
+  let retaking = Promise.resolve();
+  const note = async () => await writeRecord(holderFile, { v: 1, pid: process.pid });
+  const take = async (): Promise<() => Promise<void>> => {
+    await makeFolder(path.dirname(lockPath));
     // proper-lockfile keeps its books by this path, so each job needs its own; the lock itself is `<path>.lock`.
     return await lockfile.lock(statePath(project, job), {
       realpath: false,
       // Touched every `update` ms; three missed touches make it stale. The same values everywhere.
       stale: 6000,
       update: 2000,
-      onCompromised: (error) => lost.abort(error),
+      onCompromised: () => {
+        retaking = retake();
+      },
     });
   };
+  const retake = async () => {
+    release = null;
+    try {
+      release = await take();
+      await note();
+    } catch (error) {
+      lost.abort(error);
+    }
+  };
   for (const end = performance.now() + patienceMs; ; ) {
-    const release = await take().catch((error: NodeJS.ErrnoException) => {
+    release = await take().catch((error: NodeJS.ErrnoException) => {
       // Whoever had it before may just have tidied the folder away.
       if (error.code === 'ELOCKED' || error.code === 'ENOENT') return null;
       throw error;
     });
     if (release !== null) {
       try {
-        await writeRecord(holderFile, { v: 1, pid: process.pid });
+        await note();
         return { outcome: 'done', value: await work(lost.signal) };
       } finally {
-        if (!lost.signal.aborted) await release();
+        await retaking;
+        await release?.();
       }
     }
     const pid = await holder(project, holderFile);

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
+import { Failure } from '../model/failures.ts';
 import { readText, writeDurable } from '../system/disk.ts';
 import type { Project } from './project.ts';
 
@@ -33,9 +34,23 @@ export async function readRecord<S extends v.GenericSchema>(
   return { state: 'damaged', movedTo: await setAside(project, file), reason };
 }
 
-/** Writes one record; once this returns it survives a power cut. */
+/** Writes one record; once this returns it survives a power cut. Throws what `makeFolder` throws. */
 export async function writeRecord(file: string, value: object): Promise<void> {
+  await makeFolder(path.dirname(file));
   await writeDurable(file, `${JSON.stringify(value)}\n`);
+}
+
+/**
+ * Makes a folder for records, and `.oxenvcs` around it, but never the project itself: under the name of a disk that was
+ * unplugged the system would find that folder in its way when the disk comes back. Throws `folder-vanished`.
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  const around = path.dirname(folder);
+  for (const one of [around, folder])
+    await fs.mkdir(one).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') throw new Failure('folder-vanished', { dir: path.dirname(around) }, error);
+      if (error.code !== 'EEXIST') throw error;
+    });
 }
 
 /** Moves a damaged file to `.oxenvcs/damaged/`, under a name that is free. */

@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
-import { bringIndexUp, noteIndexBehind } from '../../src/commit/user-index.ts';
+import { bringIndexUp, noteIndexBehind, removeLeftovers } from '../../src/commit/user-index.ts';
 import { git } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
 import { fileIn, projectWithRemote, saveOf, statusLines } from '../support/project.ts';
@@ -210,4 +211,19 @@ test('a take that grows while git reads it makes no commit', async () => {
     outcome: 'moved',
     paths: ['Take.wav'],
   });
+});
+
+test('indexes that a killed process left behind are removed, those in use and the user’s own files are not', async () => {
+  const { project } = await projectWithRemote();
+  const folder = path.join(project.gitDir, 'oxenvcs');
+  const left = `index-${randomUUID()}`;
+  await fs.mkdir(folder, { recursive: true });
+  for (const name of [left, `user-${left}`, `${left}.lock`, 'index-mine'])
+    await fs.writeFile(path.join(folder, name), '');
+  // A copy has the time of its original: that of the file says nothing.
+  await fs.utimes(path.join(folder, left), 1, 1);
+  await removeLeftovers(project, Date.now());
+  expect((await fs.readdir(folder)).length).toBe(4);
+  await removeLeftovers(project, Date.now() + 3_700_000);
+  expect(await fs.readdir(folder)).toEqual(['index-mine']);
 });
