@@ -1,3 +1,4 @@
+import { closest, distance } from 'fastest-levenshtein';
 import yargs, { type Argv } from 'yargs';
 import { asFailure, Failure } from '../model/failures.ts';
 import { type Command, type GlobalOptions, makeContext } from './command.ts';
@@ -31,16 +32,17 @@ export async function runCli(args: readonly string[], cwd: string, version: stri
   const interrupt = () => abort.abort(new Error('interrupted'));
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
   try {
-    const program = globals(yargs([...args]))
+    const program = globals(yargs(withPaths(args)))
       .scriptName('oxenvcs')
       .usage('$0 <command>\n\nVersion control that a music producer never has to think about.')
       .version(version)
       .strict()
-      .recommendCommands()
       .demandCommand(1, 'Name a command')
       .exitProcess(false)
       .fail((message, error) => {
-        throw error ?? new Failure('usage', { detail: firstLine(message), command: commandIn(args) });
+        // Yargs throws a slip of the user as an error of its own, too.
+        if (error && error.name !== 'YError') throw error;
+        throw wrongUsage(message || error.message, args);
       });
     const run = async <Options>(definition: Command<Options>, options: Options & GlobalOptions): Promise<void> => {
       const output = makeOutput(options);
@@ -103,6 +105,36 @@ function flagsIn(args: readonly string[]): Pick<GlobalOptions, 'json' | 'jsonStr
   return { json: has('--json'), jsonStream: has('--json-stream'), quiet: has('--quiet'), verbose: has('--verbose') };
 }
 
-const firstLine = (text: string): string => (text.split('\n', 1)[0] ?? '').replace(/\.$/, '');
+const firstLine = (text: string): string => (text.split('\n', 1)[0] ?? '').replace(/[.?]$/, '');
 
-const commandIn = (args: readonly string[]): string => args.find((arg) => !arg.startsWith('-')) ?? '';
+/** What was wrong with a command line. A hint only ever names a command that there is. */
+function wrongUsage(message: string, args: readonly string[]): Failure {
+  const words = args.filter((arg, i) => !arg.startsWith('-') && args[i - 1] !== '--project');
+  const [first, second] = words;
+  if (first === undefined) return new Failure('no-command', { detail: firstLine(message) });
+  const one = commands.find((known) => nameOf(known) === first);
+  if (one === undefined) return new Failure('no-command', { detail: unknown(first, commands.map(nameOf)) });
+  if (!('commands' in one)) return new Failure('usage', { detail: firstLine(message), command: first });
+  const names = one.commands.map(nameOf);
+  if (second === undefined || names.includes(second))
+    return new Failure('usage', {
+      detail: firstLine(message),
+      command: second === undefined ? first : `${first} ${second}`,
+    });
+  return new Failure('usage', { detail: unknown(second, names, `${first} `), command: first });
+}
+
+function unknown(word: string, names: readonly string[], before = ''): string {
+  const meant = closest(word, names);
+  const near = distance(word, meant) <= 2 ? `; did you mean "${before}${meant}"?` : '';
+  return `There is no command "${before}${word}"${near}`;
+}
+
+const nameOf = ({ words }: { words: string }): string => words.split(' ', 1)[0] ?? '';
+
+/** Words after `--` as paths: yargs leaves them out, and would take one that begins with a dash for options. */
+function withPaths(args: readonly string[]): string[] {
+  const end = args.indexOf('--');
+  if (end < 0) return [...args];
+  return [...args.slice(0, end), ...args.slice(end + 1).map((arg) => (arg.startsWith('-') ? `./${arg}` : arg))];
+}

@@ -17,7 +17,12 @@ const notNegative = (takes: string) => v.pipe(v.number(takes), v.finite(takes), 
 const whole = (takes: string) => v.pipe(v.number(takes), v.integer(takes), v.minValue(0, takes));
 const seconds = notNegative('a number of seconds, 0 or more');
 const minutes = positive('a number of minutes above 0');
-const hours = positive('a number of hours above 0');
+/** A year: a longer lease is a slip, and would lock the whole team out. */
+export const maxHours = 8760;
+const hours = v.pipe(
+  positive(`a number of hours above 0, at most ${maxHours}`),
+  v.maxValue(maxHours, `a number of hours above 0, at most ${maxHours}`),
+);
 const ms = positive('a number of milliseconds above 0');
 const bytes = v.pipe(whole('a whole number of bytes above 0'), v.minValue(1, 'a whole number of bytes above 0'));
 const onOff = v.boolean('true or false');

@@ -218,7 +218,7 @@ const rows = {
   'remote-has-history': {
     code: 'CONFLICT',
     say: '{remote} already holds versions of {branch}, and {file} in this folder differs from them.',
-    hint: 'Get the versions with `oxenvcs clone {remote}` into another folder, then copy into it what is new here.',
+    hint: 'Get the versions with `git clone {remote}` into another folder, run `oxenvcs init` there, then copy into it what is new here.',
   },
   'git-work-under-way': {
     code: 'BUSY',
@@ -243,6 +243,7 @@ const rows = {
     hint: 'Mend the file, or delete the line to get the default.',
   },
   usage: { code: 'USAGE', say: '{detail}.', hint: 'See `oxenvcs {command} --help`.' },
+  'no-command': { code: 'USAGE', say: '{detail}.', hint: 'See `oxenvcs --help`.' },
   'no-git': {
     code: 'CONFIG_INVALID',
     say: 'Git was not found.',
@@ -348,8 +349,8 @@ function fill(text: string, details: Details): string {
     // Times travel as ISO 8601; people read their own clock.
     return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value) ? localTime(value) : value;
   };
-  // A detail that is a whole sentence brings its own full stop.
-  return text.replace(/\{(\w+)\}/g, (_, key: string) => shown(key)).replace(/\.\.$/, '.');
+  // A detail that is a whole sentence brings its own full stop, or asks.
+  return text.replace(/\{(\w+)\}/g, (_, key: string) => shown(key)).replace(/([.?])\.$/, '$1');
 }
 
 /** As the person's clock shows it, to the minute: `2026-11-24 10:02`. */

@@ -44,7 +44,7 @@ test.each([
   ['[]', 'it must hold one JSON object'],
   ['"x"', 'it must hold one JSON object'],
 ])('a mistake in the settings is named with its cure: %s', (text, message) => {
-  expect(refusal(text)).toBe(`config.json: ${message}.`);
+  expect(refusal(text)).toBe(`config.json: ${message}${message.endsWith('?') ? '' : '.'}`);
 });
 
 test('a file that is not JSON is refused by name', () => {
@@ -53,7 +53,7 @@ test('a file that is not JSON is refused by name', () => {
 
 test('a bad variable is refused by its name', () => {
   expect(refusal('{}', { OXENVCS_LOCK_LEASE_HOURS: 'long' })).toBe(
-    'OXENVCS_LOCK_LEASE_HOURS: lock.leaseHours takes a number of hours above 0, not "long".',
+    'OXENVCS_LOCK_LEASE_HOURS: lock.leaseHours takes a number of hours above 0, at most 8760, not "long".',
   );
 });
 

@@ -1,0 +1,50 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { oxenvcs } from '../support/cli.ts';
+import { sandbox, write } from '../support/sandbox.ts';
+
+test.each([
+  [['staus'], 'There is no command "staus"; did you mean "status"?', 'See `oxenvcs --help`.'],
+  [['--project', '.', 'staus'], 'There is no command "staus"; did you mean "status"?', 'See `oxenvcs --help`.'],
+  [['frobnicate'], 'There is no command "frobnicate".', 'See `oxenvcs --help`.'],
+  [['lock', 'acqire'], 'There is no command "lock acqire"; did you mean "lock acquire"?', 'See `oxenvcs lock --help`.'],
+  [[], 'Name a command.', 'See `oxenvcs --help`.'],
+  [['status', '--project'], 'Not enough arguments following: project.', 'See `oxenvcs status --help`.'],
+  [['init', '--remote', '--json'], 'Not enough arguments following: remote.', 'See `oxenvcs init --help`.'],
+])('a slip in the command line is told as one, with a hint that works: %j', async (args, message, hint) => {
+  const { code, stderr } = await oxenvcs(args, { cwd: await sandbox() });
+  expect({ code, lines: stderr.trimEnd().split('\n') }).toEqual({ code: 2, lines: [message, hint] });
+});
+
+test('a folder named after -- is the one that is meant, not the one around it', async () => {
+  const dir = await sandbox();
+  await write(dir, { '-song/Song.als': 'one', 'other/Song.als': 'two' });
+  for (const name of ['-song', 'other']) {
+    const { code, stderr } = await oxenvcs(['init', '--', name], { cwd: dir });
+    expect({ name, code, stderr }).toEqual({ name, code: 0, stderr: '' });
+    expect(await fs.readdir(path.join(dir, name))).toContain('.git');
+  }
+  expect(await fs.readdir(dir)).not.toContain('.git');
+});
+
+test('no sentence names a command that does not exist', async () => {
+  const src = path.resolve(import.meta.dirname, '../../src');
+  const named = new Set<string>();
+  for (const name of await fs.readdir(src, { recursive: true })) {
+    if (!name.endsWith('.ts')) continue;
+    const text = await fs.readFile(path.join(src, name), 'utf8');
+    for (const [, words = ''] of text.matchAll(/`oxenvcs ((?:lock |queue )?[a-z]+)/g)) named.add(words);
+  }
+  expect(named.size).toBeGreaterThan(5);
+  for (const words of named) {
+    const { stderr } = await oxenvcs([...words.split(' '), '--no-such-option'], { cwd: await sandbox() });
+    expect(stderr).not.toContain('There is no command');
+  }
+});
+
+test('a lease for ever is refused: it could not be read by anybody, and would lock the team out', async () => {
+  const { code, stderr } = await oxenvcs(['lock', 'acquire', '--timeout', '1e9'], { cwd: await sandbox() });
+  expect(code).toBe(2);
+  expect(stderr).toContain('at most 8760');
+});
