@@ -5,10 +5,12 @@ import { type Acquired, acquireLock, releaseLock, renewLock } from '../lock/leas
 import { lockHistory, shownLock, type LockStatus, lockStatus } from '../lock/status.ts';
 import { lookAtLock } from '../lock/view.ts';
 import { acquireWaiting } from '../lock/wait.ts';
+import { maxHours } from '../model/config.ts';
 import { asFailure, Failure } from '../model/failures.ts';
+import { unplugged } from '../network/unplugged.ts';
 import type { Project } from '../project/project.ts';
-import { pull } from '../sync/pull.ts';
 import { findDaw } from '../setup/find-daw.ts';
+import { pull } from '../sync/pull.ts';
 import { command, type Context } from './command.ts';
 import { counted, duration, localTime } from './format.ts';
 import type { Answer } from './output.ts';
@@ -28,8 +30,11 @@ const acquire = command({
         describe: 'This folder was moved here, and the old one is gone',
       }),
   async run({ timeout, wait, message, moved }, context) {
-    if (timeout !== undefined && !(timeout > 0 && Number.isFinite(timeout)))
-      throw new Failure('usage', { detail: '--timeout takes a number of hours above 0', command: 'lock acquire' });
+    if (timeout !== undefined && !(timeout > 0 && timeout <= maxHours))
+      throw new Failure('usage', {
+        detail: `--timeout takes a number of hours above 0, at most ${maxHours}`,
+        command: 'lock acquire',
+      });
     const waitMs = wait === undefined ? 0 : duration(wait, 'lock acquire');
     const project = await context.project();
     if (moved) await adoptFormer(project);
@@ -47,7 +52,7 @@ const acquire = command({
         return await onNewest(project, context, got.failure, async () => await acquireLock(ctx, wanted));
       if (got.outcome === 'held' && got.held !== null)
         throw await whoseIsIt(project, got.held.record.owner.clone, got.failure);
-      if ('failure' in got) throw got.failure;
+      if ('failure' in got) throw await unplugged(got.failure, ctx.remote.url);
       return got;
     });
     const how = value.outcome === 'already-mine' ? 'You have the lock already' : 'Lock acquired';
@@ -94,7 +99,7 @@ const release = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const { attempts } = await withRetries(project, context, async () => {
       const result = await releaseLock(ctx);
-      if (result.outcome !== 'done') throw result.failure;
+      if (result.outcome !== 'done') throw await unplugged(result.failure, ctx.remote.url);
       return result;
     });
     return { data: { lock: null, attempts, outcome: 'released' }, lines: ['✓ Lock released.'] };
@@ -110,7 +115,7 @@ const renew = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const { attempts, value } = await withRetries(project, context, async () => {
       const result = await renewLock(ctx);
-      if (result.outcome !== 'done') throw result.failure;
+      if (result.outcome !== 'done') throw await unplugged(result.failure, ctx.remote.url);
       return result;
     });
     const { record } = value.held;
@@ -140,7 +145,7 @@ const breakIt = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const { attempts, value } = await withRetries(project, context, async () => {
       const result = await breakLock(ctx, { reason });
-      if ('failure' in result) throw result.failure;
+      if ('failure' in result) throw await unplugged(result.failure, ctx.remote.url);
       return result;
     });
     if (value.outcome === 'not-held')
@@ -166,8 +171,9 @@ const history = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const looked = await lookAtLock(ctx);
     if (looked.outcome !== 'read') {
-      if (looked.failure.code !== 'OFFLINE') throw looked.failure;
-      context.output.warn(`${looked.failure.message} This is what was last seen.`);
+      const failure = await unplugged(looked.failure, ctx.remote.url);
+      if (failure.code !== 'OFFLINE') throw failure;
+      context.output.warn(`${failure.message} This is what was last seen.`);
     }
     const entries = await lockHistory(ctx, { limit });
     return {
@@ -190,7 +196,8 @@ const status = command({
   async run(_, context): Promise<Answer> {
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const { status: found, unreachable: failure } = await lockStatus(ctx);
+    const { status: found, unreachable } = await lockStatus(ctx);
+    const failure = unreachable === null ? null : await unplugged(unreachable, ctx.remote.url);
     if (failure !== null && failure.code !== 'OFFLINE') throw failure;
     if (failure !== null) context.output.warn(failure.message);
     return { data: found, lines: [describeLock(found)] };
@@ -205,10 +212,8 @@ export const lock = {
 
 /** One line: who has the lock, where and since when. */
 export function describeLock({ held, mine, lock: shown, source, checkedAt }: LockStatus): string {
-  const age =
-    source === 'cache'
-      ? ` (as of ${checkedAt === null ? 'never: the remote was not asked yet' : localTime(checkedAt)})`
-      : '';
+  if (checkedAt === null) return 'Who has the lock is not known: the remote could not be asked yet.';
+  const age = source === 'cache' ? ` (as of ${localTime(checkedAt)})` : '';
   if (!held) return `Nobody has the lock${age}.`;
   if (shown === null) return `The lock is held, by a record that this oxenvcs cannot read${age}.`;
   if (mine) return `You have the lock until ${localTime(shown.expiresAt)}${age}.`;

@@ -5,6 +5,7 @@ import { lockStatus } from '../lock/status.ts';
 import { redact } from '../git/redact.ts';
 import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
+import { unplugged } from '../network/unplugged.ts';
 import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { readRescue } from '../push/rescue.ts';
 import { watcherStatus } from '../project/watcher.ts';
@@ -32,13 +33,14 @@ export const status = command({
     const project = await context.project();
     const { root, config } = project;
     const ctx = await lockContext(project, context.clock, context.signal);
-    const [{ status: lock, unreachable }, kind, watcher, daw, url] = await Promise.all([
+    const [{ status: lock, unreachable: why }, kind, watcher, daw, url] = await Promise.all([
       lockStatus(ctx),
       remoteKind(project),
       watcherStatus(project),
       findDaw(root, config.daw),
       remoteUrl(project),
     ]);
+    const unreachable = why === null ? null : await unplugged(why, url);
     const { entries } = await rebuildQueue(project, isoTime(context.clock.now()));
     const queue = showQueue(entries, await readAttempt(project));
     const behind = await count(project, [remoteBranchRef(project), '--not', `refs/heads/${config.branch}`]);

@@ -90,7 +90,7 @@ describe('the address', () => {
   });
 
   it('is of no kind that git knows', async () => {
-    for (const url of ['gopher://band.example/song.git', 'ext::true'])
+    for (const url of ['gopher://band.example/song.git', 'ext::true', 'ssh://-oProxyCommand=true/song.git'])
       expect(sorted(await push(await songRepository(), [url, 'HEAD:main']))).toBe('configuration remote-misconfigured');
   });
 
