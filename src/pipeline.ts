@@ -52,7 +52,7 @@ export async function watchAndPublish(
   const { root, config } = project;
   const guarded = await alone(project, 'watch', 0, async (lost) => {
     const keeper = startKeeper(project, profile, clock, (event) => {
-      if (event.event === 'opened') publisher.wantLock();
+      if (event.event === 'opened') publisher.wantLock([]);
       else tell(event);
     });
     const publisher = startPublisher(project, clock, (event) => {
@@ -82,7 +82,7 @@ export async function watchAndPublish(
           return committed;
         },
         tell: (event) => {
-          if (event.event === 'changed') publisher.wantLock();
+          if (event.event === 'changed') publisher.wantLock(event.paths);
           if (event.event === 'state') {
             keeper.active();
             noteWatcher(project, event);

@@ -45,8 +45,9 @@ async function until(what: string, holds: () => Promise<boolean>, timeoutMs = 20
 const tip = async (repo: string) => await gitLine(repo, ['rev-parse', 'refs/heads/main']);
 const subjects = async (repo: string) =>
   (await git(repo, ['log', '--reverse', '--format=%s', 'main'])).trim().split('\n').slice(1);
-const entries = async (song: string) =>
-  (await fs.readdir(path.join(song, '.oxenvcs', 'queue')).catch(() => [])).filter((name) => name.endsWith('.json'));
+const queueFiles = async (song: string) =>
+  await fs.readdir(path.join(song, '.oxenvcs', 'queue')).catch(() => [] as string[]);
+const entries = async (song: string) => (await queueFiles(song)).filter((name) => /^\d+-[0-9a-f]+\.json$/.test(name));
 
 test('one save is one version, published under the lock, with nothing left to do', async () => {
   const remote = await fileRemote();
@@ -445,4 +446,29 @@ test('doctor names what the remote forbids, each trouble with its cure', async (
       hint: expect.any(String),
     }),
   );
+});
+
+test('work that begins offline is noted with what it began on, and done when the lock can be taken', async () => {
+  const remote = await fileRemote();
+  const { song, run } = await newSong(remote.url);
+  await run(['push']);
+  const base = await tip(song);
+  await fs.rename(remote.dir, `${remote.dir}.unplugged`);
+  const watching = background(['watch', song], { cwd: song, env: quick });
+  await watching.waitForLine(/Watching/);
+  await write(song, { 'Song.als': 'on the train' });
+  await watching.waitForLine(/Song\.als saved/);
+  const listed = async () =>
+    ((await run(['queue', 'list', '--json'])).json() as { entries: { kind: string; commit: string }[] }).entries;
+  await until('both are listed', async () => (await listed()).length === 2);
+  expect((await listed()).map(({ kind, commit }) => ({ kind, commit }))).toEqual([
+    { kind: 'intent', commit: base },
+    { kind: 'publish', commit: await tip(song) },
+  ]);
+  const [file = ''] = (await queueFiles(song)).filter((name) => name.endsWith('-intent.json'));
+  const intent = JSON.parse(await fs.readFile(path.join(song, '.oxenvcs', 'queue', file), 'utf8')) as object;
+  expect(intent).toMatchObject({ kind: 'intent', base, paths: ['Song.als'] });
+  await fs.rename(`${remote.dir}.unplugged`, remote.dir);
+  await until('all is done', async () => (await listed()).length === 0);
+  expect(await tip(remote.dir)).toBe(await tip(song));
 });

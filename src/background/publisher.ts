@@ -1,7 +1,8 @@
 import { lockContext } from '../lock/context.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
-import type { Project } from '../project/project.ts';
-import type { Clock } from '../system/clock.ts';
+import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
+import { noteIntent } from '../queue/entries.ts';
+import { type Clock, isoTime } from '../system/clock.ts';
 import { publishQueue, type Taken, takeLock } from '../sync/publish.ts';
 
 export type PublisherEvent =
@@ -18,7 +19,7 @@ export interface Publisher {
   /** There is something new to publish. */
   wake(): void;
   /** A save is coming: take the lock now, so that nobody starts work that must wait. */
-  wantLock(): void;
+  wantLock(paths: readonly string[]): void;
   /** Ends after the try that is under way. */
   stop(): Promise<void>;
 }
@@ -35,6 +36,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
   let last = '';
 
   const onLocked = (outcome: Taken): void => tell({ event: 'locked', outcome });
+  let workedOn: string[] = [];
   const ring = (): void => wakeUp.abort();
   const pause = async (ms: number): Promise<void> => {
     const signal = AbortSignal.any([wakeUp.signal, stopped.signal]);
@@ -76,13 +78,23 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     return retryAt === null ? Infinity : Math.min(Math.max(50, retryAt - clock.now()), config.pull.pollSeconds * 1000);
   };
 
+  /** No network, no lock: the work goes on all the same, and what it began on is noted. */
+  const intend = async (): Promise<void> => {
+    const commit = await branchTip(project);
+    if (commit === null) return;
+    const base = await refCommit(project, remoteBranchRef(project));
+    const createdAt = isoTime(clock.now());
+    await noteIntent(project, { commit, branch: config.branch, createdAt, base, paths: workedOn });
+  };
+
   const earlyLock = async (): Promise<void> => {
     try {
-      const outcome = await takeLock(await lockContext(project, clock, stopped.signal));
+      const outcome = await takeLock(project, await lockContext(project, clock, stopped.signal));
       onLocked(outcome);
     } catch (error) {
       const failure = asFailure(error);
       // Offline is told when the version cannot be published; who has the lock is told now.
+      if (failure.code === 'OFFLINE') await intend();
       if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions: 0, failure });
     }
   };
@@ -101,8 +113,9 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
       wanted.publish = true;
       ring();
     },
-    wantLock() {
+    wantLock(paths) {
       wanted.lock = true;
+      workedOn = [...paths];
       ring();
     },
     async stop() {

@@ -166,7 +166,8 @@ async function save(song: string, text: string): Promise<void> {
 }
 
 const head = async ({ root }: Project): Promise<string> => await gitLine(root, ['rev-parse', 'HEAD']);
-const waiting = async (project: Project): Promise<number> => (await listQueue(project)).entries.length;
+const waiting = async (project: Project): Promise<number> =>
+  (await listQueue(project)).entries.filter(({ kind }) => kind === 'publish').length;
 const published = async (project: Project, onRemote: () => Promise<string>): Promise<boolean> =>
   (await onRemote()) === (await head(project)) &&
   (await tryGit(project.root, ['diff', '--quiet', 'HEAD'])).exitCode === 0;

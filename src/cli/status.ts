@@ -42,7 +42,10 @@ export const status = command({
     ]);
     const unreachable = why === null ? null : await unplugged(why, url);
     const { entries } = await rebuildQueue(project, isoTime(context.clock.now()));
-    const queue = showQueue(entries, await readAttempt(project));
+    const queue = showQueue(
+      entries.filter(({ kind }) => kind === 'publish'),
+      await readAttempt(project),
+    );
     const behind = await count(project, [remoteBranchRef(project), '--not', `refs/heads/${config.branch}`]);
     const problems = await problemsOf(project, unreachable, queue);
     const reachable = unreachable === null ? true : unreachable.code === 'OFFLINE' ? false : null;

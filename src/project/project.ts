@@ -59,13 +59,12 @@ export const statePath = (project: Pick<Project, 'root'>, name: string): string 
   path.join(project.root, '.oxenvcs', 'state', name);
 
 /** The commit at the tip of the published branch here, or null before the first. */
-export async function branchTip(project: Project): Promise<string | null> {
-  const result = await tryGit(project.root, [
-    'rev-parse',
-    '--verify',
-    '--quiet',
-    `refs/heads/${project.config.branch}^{commit}`,
-  ]);
+export const branchTip = async (project: Project): Promise<string | null> =>
+  await refCommit(project, `refs/heads/${project.config.branch}`);
+
+/** The commit that a ref is at, or null where there is none. */
+export async function refCommit({ root }: Pick<Project, 'root'>, ref: string): Promise<string | null> {
+  const result = await tryGit(root, ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`]);
   if (result.exitCode === 1) return null;
   if (result.exitCode !== 0) throw gitFailure(result, ['rev-parse']);
   return result.stdout.toString('utf8').trim();
@@ -77,9 +76,12 @@ export const remoteBranchRef = ({ config }: Pick<Project, 'config'>): string =>
 
 /** Arguments for rev-list that leave out what the remote is known to have: the branch, and work that was rescued. */
 export async function notPublished(project: Project): Promise<string[]> {
-  const found = await tryGit(project.root, ['rev-parse', '--verify', '--quiet', remoteBranchRef(project)]);
-  const branch = found.exitCode === 0 ? [found.stdout.toString('utf8').trim()] : [];
-  return ['--not', ...branch, `--glob=refs/remotes/${project.config.remote}/oxenvcs/rescue/*`];
+  const branch = await refCommit(project, remoteBranchRef(project));
+  return [
+    '--not',
+    ...(branch === null ? [] : [branch]),
+    `--glob=refs/remotes/${project.config.remote}/oxenvcs/rescue/*`,
+  ];
 }
 
 /** The branch that is checked out, or null on a detached HEAD. */

@@ -19,6 +19,9 @@ const Entry = v.object({
   /** How many commits the history up to this one has: the same whoever counts, and rising along a branch. */
   seq: v.pipe(v.number(), v.integer(), v.minValue(0)),
   createdAt: v.string(),
+  /** Of an intent: what the remote's branch was when work began offline, and the files that it began with. */
+  base: v.optional(v.nullable(v.string())),
+  paths: v.optional(v.array(v.string())),
 });
 
 export type Entry = v.InferOutput<typeof Entry> & { id: string };
@@ -41,6 +44,30 @@ export async function enqueue(project: Project, commit: string, branch: string, 
   const [entry] = await enqueueAll(project, branch, [{ commit, seq }], createdAt);
   if (entry === undefined) throw new Error('one commit gives one entry');
   return entry;
+}
+
+/**
+ * Work began while the remote could not be asked for the lock: on which version, when, and with which files. It stands
+ * until the lock is taken, or the work is published otherwise. One at a time: the first is when the work began.
+ */
+export async function noteIntent(
+  project: Project,
+  intent: Pick<Entry, 'commit' | 'branch' | 'createdAt'> & { base: string | null; paths: string[] },
+): Promise<void> {
+  const { entries } = await listQueue(project);
+  if (entries.some(({ kind, branch }) => kind === 'intent' && branch === intent.branch)) return;
+  const seq = Number(await gitLine(project.root, ['rev-list', '--count', intent.commit, '--']));
+  const entry = { v: 1 as const, kind: 'intent' as const, seq, ...intent };
+  await writeRecord(path.join(queueFolder(project), `${fileName(entry)}-intent.json`), entry);
+}
+
+/** The lock is ours, or the work is on the remote: what was intended is done. */
+export async function endIntents(project: Project): Promise<void> {
+  const { entries } = await listQueue(project);
+  await removeFiles(
+    project,
+    entries.filter(({ kind }) => kind === 'intent'),
+  );
 }
 
 /** Queues many commits in one go; the refs that keep them alive come first. */

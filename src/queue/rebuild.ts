@@ -13,7 +13,7 @@ export async function rebuildQueue(project: Project, createdAt: string): Promise
   const tip = await branchTip(project);
   if (tip === null) return listed;
   const waiting = await unpublished(project, tip);
-  const known = new Map(listed.entries.map((entry) => [entry.commit, entry]));
+  const known = new Set(listed.entries.filter(({ kind }) => kind === 'publish').map(({ commit }) => commit));
   const missing = waiting.filter(({ commit }) => !known.has(commit));
   const wanted = new Set(waiting.map(({ commit }) => commit));
   const over = listed.entries.filter(
@@ -26,7 +26,7 @@ export async function rebuildQueue(project: Project, createdAt: string): Promise
   // A hook in plain sh queues without a ref; so does a lost disk block.
   await keepAlive(
     project,
-    entries.map(({ commit }) => commit),
+    entries.filter(({ kind }) => kind === 'publish').map(({ commit }) => commit),
   );
   return { entries, damaged: listed.damaged };
 }

@@ -10,6 +10,7 @@ import type { Project } from '../project/project.ts';
 import { publish } from '../push/publish.ts';
 import { beginRescue, endRescue, isJoined, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
 import { type Drained, drain } from '../queue/drain.ts';
+import { endIntents } from '../queue/entries.ts';
 import type { Clock } from '../system/clock.ts';
 
 /** What one push did, as `push --json` gives it. */
@@ -59,18 +60,18 @@ async function publishTip(
   if (rescue !== null) {
     const asked = await isJoined(ctx, tip);
     if ('failure' in asked) throw await unplugged(asked.failure, ctx.remote.url);
-    if (!asked.joined) return await pushRescue(ctx, rescue, tip);
+    if (!asked.joined) return await pushRescue(project, ctx, rescue, tip);
     await endRescue(project);
   }
   try {
     if (!project.config.lock.auto) return await publishCommit(ctx, tip);
     // Without a watcher nobody would renew it or give it back.
-    if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(ctx, tip);
-    onLocked?.(await takeLock(ctx));
+    if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(project, ctx, tip);
+    onLocked?.(await takeLock(project, ctx));
     return await publishCommit(ctx, tip);
   } catch (error) {
     if (!(error instanceof Failure && (await isForRescue(ctx, error)))) throw error;
-    return await pushRescue(ctx, await beginRescue(project, ctx), tip);
+    return await pushRescue(project, ctx, await beginRescue(project, ctx), tip);
   }
 }
 
@@ -80,20 +81,24 @@ async function isForRescue(ctx: LockContext, { row, code }: Failure): Promise<bo
   return code === 'LOCK_HELD' && (await loadView(ctx)).lost !== null;
 }
 
-async function pushRescue(ctx: LockContext, rescue: Rescue, tip: string): Promise<Pushed> {
+async function pushRescue(project: Project, ctx: LockContext, rescue: Rescue, tip: string): Promise<Pushed> {
   const pushed = await publishRescue(ctx, rescue, tip);
   if (pushed.outcome !== 'rescued') throw await unplugged(pushed.failure, ctx.remote.url);
+  await endIntents(project);
   const branch = rescue.ref.replace(/^refs\/heads\//, '');
   return { outcome: 'pushed', commit: tip, parts: 1, resumedParts: 0, bytesSent: pushed.bytesSent, rescue: branch };
 }
 
 /** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
-async function publishUnderLease(ctx: LockContext, tip: string): Promise<Pushed> {
+async function publishUnderLease(project: Project, ctx: LockContext, tip: string): Promise<Pushed> {
   const leased = await withLease(ctx, { how: 'save' }, async (lost) => {
     const signal = ctx.signal === undefined ? lost : AbortSignal.any([ctx.signal, lost]);
     return await publishCommit({ ...ctx, signal }, tip);
   });
-  if (leased.outcome === 'done') return leased.value;
+  if (leased.outcome === 'done') {
+    await endIntents(project);
+    return leased.value;
+  }
   throw await unplugged(leased.failure, ctx.remote.url);
 }
 
@@ -124,8 +129,9 @@ async function publishCommit(ctx: LockContext, tip: string): Promise<Pushed> {
 export type Taken = 'acquired' | 'already-mine' | 'taken-over';
 
 /** For a save. Throws where somebody else has it, or the remote cannot be asked. */
-export async function takeLock(ctx: LockContext): Promise<Taken> {
+export async function takeLock(project: Project, ctx: LockContext): Promise<Taken> {
   const acquired = await acquireLock(ctx, { how: 'save' });
   if ('failure' in acquired) throw await unplugged(acquired.failure, ctx.remote.url);
+  await endIntents(project);
   return acquired.outcome;
 }
