@@ -1,5 +1,5 @@
 import { capture } from './commit/capture.ts';
-import { changes } from './commit/changes.ts';
+import { type Change, changes } from './commit/changes.ts';
 import { commitSave } from './commit/commit.ts';
 import { bringIndexUp, removeLeftovers } from './commit/user-index.ts';
 import type { DawProfile } from './daw/profile.ts';
@@ -7,7 +7,7 @@ import { gitLine } from './git/run.ts';
 import { asFailure, Failure } from './model/failures.ts';
 import type { Committed, Save } from './model/save.ts';
 import { alone, whoHas } from './project/guard.ts';
-import type { Project } from './project/project.ts';
+import { configPath, loadConfig, type Project } from './project/project.ts';
 import { noteWatcher } from './project/watcher.ts';
 import { type KeeperEvent, startKeeper } from './background/keeper.ts';
 import { listenForNews, type NewsEvent } from './background/news.ts';
@@ -74,7 +74,7 @@ export async function watchAndPublish(
         profile,
         clock,
         signal: ended,
-        changes: async () => await changes(root),
+        changes: async () => await withSoundSettings(root, await changes(root)),
         capture: async (path, stat) => await capture(root, path, stat),
         commit: async (save) => {
           const committed = await makeVersion(project, save, clock, tell);
@@ -100,6 +100,16 @@ export async function watchAndPublish(
     if (lost.aborted && !signal.aborted) throw await whyLost(project);
   });
   if (guarded.outcome === 'taken') throw new Failure('already-watched', { dir: root, pid: guarded.pid ?? '?' });
+}
+
+/** Settings that do not hold become no version: once published, they would stop every oxenvcs of the team. */
+async function withSoundSettings(root: string, found: Change[]): Promise<Change[]> {
+  if (!found.some(({ path }) => path === configPath)) return found;
+  const isSound = await loadConfig(root).then(
+    () => true,
+    () => false, // every command says by itself what is wrong with them
+  );
+  return isSound ? found : found.filter(({ path }) => path !== configPath);
 }
 
 /** Why this process may not watch any more: the project is gone, or another process has taken it over. */

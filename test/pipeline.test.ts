@@ -170,6 +170,20 @@ test('a project folder that vanishes while it is watched ends the watch with a s
   expect(await fs.readdir(dir)).not.toContain(path.basename(song));
 });
 
+test('settings that are broken are not published with the next save: they would stop the whole team', async () => {
+  const remote = await fileRemote();
+  const { song, watch } = await newSong(remote.url);
+  const watching = await watch();
+  const settings = path.join(song, '.oxenvcs', 'config.json');
+  const sound = await fs.readFile(settings, 'utf8');
+  await write(song, { '.oxenvcs/config.json': '{"brnch":', 'Song.als': 'two' });
+  await watching.waitForLine(/Song\.als saved/);
+  expect(await git(song, ['show', 'HEAD:.oxenvcs/config.json'])).toBe(sound);
+  await write(song, { '.oxenvcs/config.json': '{"v":1,"daw":"live"}\n', 'Song.als': 'three' });
+  const committed = async () => await git(song, ['show', 'HEAD:.oxenvcs/config.json']);
+  await until('mended settings are in the next version', async () => (await committed()).includes('"daw":"live"'));
+});
+
 test('git clean -fdx under a running watch does not end it', async () => {
   const { song, run, watch } = await newSong(null);
   const watching = await watch();
