@@ -29,6 +29,8 @@ export interface WatchPorts {
   /** Makes the version. The signal is aborted when there is no time left for it. */
   commit: (save: Save, noTimeLeft: AbortSignal) => Promise<Committed>;
   tell: (event: WatchEvent) => void;
+  /** Who tells that something was written; the system, unless said. */
+  wake?: typeof startWake;
 }
 
 /** What is told on the way. */
@@ -89,35 +91,41 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   };
 
   const perform = async (action: Action): Promise<Event> => {
-    if (action.do === 'commit') {
-      const put = { outcome: 'later', reason: 'making the version failed' } as const;
-      const result = await ports.commit(action.save, noTimeLeft.signal).catch(survive<Committed>(put));
-      // What differs from HEAD is another question now.
-      scannedAt = Number.NEGATIVE_INFINITY;
-      if (result.outcome === 'committed') lastTrouble = '';
-      return { type: 'committed', result };
-    }
+    if (action.do === 'commit') return { type: 'committed', result: await commit(action.save) };
     const captured: Captured[] = [];
     const moved: string[] = [];
     for (const file of action.files) {
-      const result = await ports.capture(file.path, file.stat).catch(survive('moved' as const));
+      const result = await ports.capture(file.path, file.stat).catch(async (thrown: unknown) => {
+        await trouble(thrown);
+        return 'moved' as const;
+      });
       if (result === 'moved') moved.push(file.path);
       else captured.push(result);
     }
     return { type: 'captured', captured, moved };
   };
 
-  /** For `.catch()`: what can pass by itself is told, once, and `value` stands in; anything else ends the watch. */
-  function survive<T>(value: T): (thrown: unknown) => Promise<T> {
-    return async (thrown) => {
-      if (!(await exists(path.join(root, '.git')))) throw new Failure('folder-vanished', { dir: root }, thrown);
-      const failure = asFailure(thrown);
-      if (failure.row === 'internal' || failure.row === 'no-git') throw thrown;
-      if (failure.message !== lastTrouble && !noTimeLeft.signal.aborted) tell({ event: 'trouble', failure });
-      lastTrouble = failure.message;
-      return value;
-    };
-  }
+  const commit = async (save: Save): Promise<Committed> => {
+    if (noTimeLeft.signal.aborted) return { outcome: 'later', reason: 'no time was left for it' };
+    const result = await ports.commit(save, noTimeLeft.signal).catch(async (thrown: unknown) => {
+      const { message } = await trouble(thrown);
+      return { outcome: 'later', reason: message.replace(/\.$/, '') } as const;
+    });
+    // What differs from HEAD is another question now.
+    scannedAt = Number.NEGATIVE_INFINITY;
+    if (result.outcome === 'committed') lastTrouble = '';
+    return result;
+  };
+
+  /** What can pass by itself is told, once; anything else ends the watch. */
+  const trouble = async (thrown: unknown): Promise<Failure> => {
+    if (!(await exists(path.join(root, '.git')))) throw new Failure('folder-vanished', { dir: root }, thrown);
+    const failure = asFailure(thrown);
+    if (failure.row === 'internal' || failure.row === 'no-git') throw thrown;
+    if (failure.message !== lastTrouble && !noTimeLeft.signal.aborted) tell({ event: 'trouble', failure });
+    lastTrouble = failure.message;
+    return failure;
+  };
 
   /** One look at how things lie, and all that follows from it. */
   const pass = async () => {
@@ -151,7 +159,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
 
   signal.addEventListener('abort', onEnd, { once: true });
   if (signal.aborted) onEnd();
-  const wake = startWake({
+  const wake = (ports.wake ?? startWake)({
     root,
     profile,
     stirred,
@@ -165,7 +173,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   });
   try {
     while (!signal.aborted) {
-      await pass().catch(survive(undefined));
+      await pass().catch(trouble);
       if (!signal.aborted) await nap();
     }
     await advance({ type: 'end' });
