@@ -83,25 +83,16 @@ export interface RefUpdate {
   to: string;
 }
 
-/** Remembers what was seen; `refs` of ours move first. */
+/** Remembers what was seen; `refs` of ours move along. */
 export async function saveView(ctx: LockContext, view: View, refs: RefUpdate[]): Promise<View> {
-  if (refs.length > 0)
-    await git(ctx.root, ['update-ref', '--stdin'], {
-      input: refs.map(({ ref, to }) => `update ${ref} ${to}\n`).join(''),
-    });
   const { seen, onRemote, checkedAt, sinceUptime, renewed, lost } = view;
-  await writeRecord(cacheFile(ctx), {
-    v: 1,
-    ...forHooks(ctx, view),
-    branch: ctx.branch,
-    remote: remoteKey(ctx),
-    seen,
-    onRemote,
-    checkedAt,
-    sinceUptime,
-    renewed,
-    lost,
-  });
+  const noted = { seen, onRemote, checkedAt, sinceUptime, renewed, lost };
+  const record = { v: 1, ...forHooks(ctx, view), branch: ctx.branch, remote: remoteKey(ctx), ...noted };
+  const input = refs.map(({ ref, to }) => `update ${ref} ${to}\n`).join('');
+  await Promise.all([
+    writeRecord(cacheFile(ctx), record),
+    refs.length > 0 ? git(ctx.root, ['update-ref', '--stdin'], { input }) : null,
+  ]);
   return view;
 }
 

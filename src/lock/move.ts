@@ -126,7 +126,7 @@ async function landed(
 
 /** Git's own remote-tracking ref follows what we pushed, so that every client shows the same. */
 function branchesMoved(ctx: LockContext, { moves }: Pending): RefUpdate[] {
-  const branch = moves.find(({ ref }) => ref === `refs/heads/${ctx.branch}`);
+  const branch = moves.find(({ ref, old, next }) => ref === `refs/heads/${ctx.branch}` && old !== next);
   return branch === undefined ? [] : [{ ref: trackingRef(ctx), to: branch.next }];
 }
 

@@ -3,6 +3,7 @@ import { gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { type Capabilities, learn } from './capabilities.ts';
 import type { LockContext } from './context.ts';
+import { emptyTree } from './journal.ts';
 import { remoteRefs, type Unreachable } from './look.ts';
 import { lockRef, type Namespace, namespaces } from './names.ts';
 import { swap, type Swapped } from './swap.ts';
@@ -61,7 +62,7 @@ type Place = { outcome: 'usable'; atomic: boolean; at: string } | Unreachable;
 
 /** May a ref be made here, and moved on? Is a push that asks for all or nothing really so? */
 async function tryPlace(ctx: LockContext, ref: string, old: string | null): Promise<Place> {
-  const tree = await gitLine(ctx.root, ['hash-object', '-w', '-t', 'tree', '--stdin'], { input: '' });
+  const tree = await emptyTree(ctx);
   const first = await probeCommit(ctx, tree, old);
   const second = await probeCommit(ctx, tree, first);
   let atomic = true;
