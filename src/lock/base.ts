@@ -14,11 +14,15 @@ export type Base =
   /** The remote's branch holds something that `tip` (the local one) does not. */
   | { outcome: 'stale-base'; failure: Failure };
 
-/**
- * As far as is known here, without asking. `tip` null: nothing is known of the remote's branch. `held`: the local branch
- * holds it.
- */
-export async function knownBase(ctx: LockContext): Promise<{ tip: string | null; held: boolean }> {
+export interface KnownBase {
+  /** Null: nothing is known of the remote's branch. */
+  tip: string | null;
+  /** The local branch holds it. */
+  held: boolean;
+}
+
+/** As far as is known here, without asking. */
+export async function knownBase(ctx: LockContext): Promise<KnownBase> {
   const [remote, local] = [trackingRef(ctx), `refs/heads/${ctx.branch}`];
   const listed = await git(ctx.root, ['for-each-ref', '--format=%(refname) %(objectname)', remote, local]);
   const commitAt = (ref: string) =>

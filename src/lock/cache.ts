@@ -5,7 +5,7 @@ import { readRecord, writeRecord } from '../project/state.ts';
 import { isoTime } from '../system/clock.ts';
 import { type LockContext, remoteKey } from './context.ts';
 import { readRef } from './look.ts';
-import { knownRef, mirrorRef } from './names.ts';
+import { knownRef } from './names.ts';
 import { ownerSchema, recordSchema, type Seen } from './record.ts';
 
 /** What this clone knows of the lock: read without network, and by the hooks (in sh). */
@@ -95,9 +95,6 @@ export async function saveView(ctx: LockContext, view: View, refs: RefUpdate[]):
   ]);
   return view;
 }
-
-/** What our own push has made of the mirror. */
-export const mirrored = (ctx: LockContext, to: string): RefUpdate => ({ ref: mirrorRef(ctx.branch), to });
 
 /**
  * The first fields of the file's only line, for `sed` in the pre-commit hook:

@@ -1,8 +1,8 @@
+import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
 import { gitLine } from '../git/run.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
-import { removeDurable } from '../system/disk.ts';
 import { type LockContext, remoteKey } from './context.ts';
 import { commitText, type Held, type LockRecord, type Seen } from './record.ts';
 
@@ -35,7 +35,8 @@ export async function writePending(ctx: LockContext, what: Omit<Pending, 'v' | '
   return pending;
 }
 
-export const clearPending = async (ctx: LockContext): Promise<void> => await removeDurable(fileOf(ctx));
+/** Not flushed: one that comes back after a power cut is sent once more and found to be answered. */
+export const clearPending = async (ctx: LockContext): Promise<void> => await fs.rm(fileOf(ctx), { force: true });
 
 /** Puts a record into the object store, as the child of what was seen, if that is a commit. */
 export async function makeRecord(ctx: LockContext, record: LockRecord, before: Seen): Promise<Held> {

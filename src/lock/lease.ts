@@ -1,6 +1,6 @@
 import { Failure } from '../model/failures.ts';
 import { isoTime } from '../system/clock.ts';
-import { askBase, type Base, knownBase } from './base.ts';
+import { askBase, type Base, knownBase, type KnownBase } from './base.ts';
 import { loadView, type Loss, type View } from './cache.ts';
 import { capabilities } from './capabilities.ts';
 import type { LockContext } from './context.ts';
@@ -41,6 +41,8 @@ const rounds = 6;
  * outdated is the remote read first. A call that is repeated after `unreachable` sends the identical record again.
  */
 export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acquired> {
+  const known = knownBase(ctx); // git reads it while we wait for our turn
+  known.catch(() => undefined); // it is told where it is used
   return await withMutex(ctx, async () => {
     const open = await recover(ctx);
     if (stuck(open)) return open;
@@ -63,7 +65,7 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
           : await keep(ctx, view, verdict.held, wanted);
       }
       if (verdict.is !== 'free' && verdict.is !== 'takeable') return heldBy(ctx, verdict);
-      const base = await baseHere(ctx);
+      const base = await baseHere(ctx, round === 1 ? await known : await knownBase(ctx));
       if (base.outcome !== 'base') return base;
       const record = taken(ctx, wanted, verdict, base.tip);
       const moved = await moveLock(ctx, view, record, await unmoved(ctx, base.tip));
@@ -151,8 +153,7 @@ export function counts(ctx: LockContext, view: View, { record }: Held): boolean 
  * The base to take the lock on. What is known here is enough where the push itself proves it; where it cannot (nothing
  * is known, or no atomic push), the remote is asked: the swap of the lock then fails if anybody published since.
  */
-async function baseHere(ctx: LockContext): Promise<Base | Unreachable> {
-  const { tip, held } = await knownBase(ctx);
+async function baseHere(ctx: LockContext, { tip, held }: KnownBase): Promise<Base | Unreachable> {
   if (tip !== null && held && (await capabilities(ctx)).atomic) return { outcome: 'base', tip };
   return await askBase(ctx);
 }

@@ -1,14 +1,14 @@
 import { tryGit } from '../git/run.ts';
 import type { Failure } from '../model/failures.ts';
-import { keepAlive, loadView, mirrored, type RefUpdate, saveView, type View } from './cache.ts';
+import { loadView, saveView, type View } from './cache.ts';
 import { capabilities, learn } from './capabilities.ts';
 import type { LockContext } from './context.ts';
 import { clearPending, makeRecord, type Pending, readPending, writePending } from './journal.ts';
 import type { Verdict } from './judge.ts';
 import { readCommit, remoteTip } from './look.ts';
-import { lockRef } from './names.ts';
-import type { Held, LockRecord, Seen } from './record.ts';
-import { type Move, swap } from './swap.ts';
+import { knownRef, lockRef } from './names.ts';
+import type { Held, LockRecord } from './record.ts';
+import { type Follow, type Move, swap } from './swap.ts';
 import { standsForMs } from './time.ts';
 import { isAncestor, lookAtLock } from './view.ts';
 
@@ -63,7 +63,8 @@ export async function recover(ctx: LockContext): Promise<Moved | null> {
 
 async function send(ctx: LockContext, pending: Pending, held: Held): Promise<Moved> {
   const { atomic } = await capabilities(ctx);
-  const swapped = await swap(ctx, pending.moves, { atomic });
+  const follow = followers(ctx, pending);
+  const swapped = await swap(ctx, pending.moves, { atomic, follow });
   switch (swapped.outcome) {
     case 'done':
       return await landed(ctx, pending, held, null, swapped.bytesSent);
@@ -99,35 +100,38 @@ async function hasLanded(ctx: LockContext, { commit, moves }: Pending, { onRemot
   return tip.outcome === 'read' && tip.tip === branch.next;
 }
 
-/** `overtaken`: the view after it, if somebody may have gone on from our record already. */
+/**
+ * `found`: the view in which it was found to have landed; somebody may have gone on from our record already. Otherwise the
+ * push said so, and our refs have followed.
+ */
 async function landed(
   ctx: LockContext,
   pending: Pending,
   held: Held,
-  overtaken: View | null,
+  found: View | null,
   bytesSent = 0,
 ): Promise<Moved> {
-  const seen: Seen = { state: 'record', ...held };
   const ours = held.record.state === 'held';
-  if (overtaken === null || overtaken.onRemote === held.commit) {
-    const view: View = {
-      seen,
-      onRemote: held.commit,
-      checkedAt: ctx.clock.now(),
-      sinceUptime: ctx.uptime(),
-      renewed: ours ? pending.sent : null,
-      lost: ours ? null : (await loadView(ctx)).lost,
-    };
-    await saveView(ctx, view, [...keepAlive(ctx, seen), mirrored(ctx, held.commit), ...branchesMoved(ctx, pending)]);
-  } else await saveView(ctx, overtaken, branchesMoved(ctx, pending));
+  const view: View = {
+    seen: { state: 'record', ...held },
+    onRemote: held.commit,
+    checkedAt: ctx.clock.now(),
+    sinceUptime: ctx.uptime(),
+    renewed: ours ? pending.sent : null,
+    lost: ours ? null : (await loadView(ctx)).lost,
+  };
+  const isOvertaken = found !== null && found.onRemote !== held.commit;
+  const missed = found === null ? [] : followers(ctx, pending).map(({ here, next }) => ({ ref: here, to: next }));
+  await saveView(ctx, isOvertaken ? found : view, isOvertaken ? missed.slice(1) : missed);
   await clearPending(ctx);
   return { outcome: 'done', held, bytesSent };
 }
 
-/** Git's own remote-tracking ref follows what we pushed, so that every client shows the same. */
-function branchesMoved(ctx: LockContext, { moves }: Pending): RefUpdate[] {
-  const branch = moves.find(({ ref, old, next }) => ref === `refs/heads/${ctx.branch}` && old !== next);
-  return branch === undefined ? [] : [{ ref: trackingRef(ctx), to: branch.next }];
+/** What here follows a push: the chain, kept from being collected; and git's own tracking ref, which every client shows. */
+function followers(ctx: LockContext, { moves: [lock, branch] }: Pending): (Follow & { next: string })[] {
+  const own = lock ? [{ ref: lock.ref, here: knownRef(ctx.branch), next: lock.next }] : [];
+  const theirs = branch ? [{ ref: branch.ref, here: trackingRef(ctx), next: branch.next }] : [];
+  return [...own, ...theirs];
 }
 
 export const trackingRef = ({ remote, branch }: LockContext): string => `refs/remotes/${remote.name}/${branch}`;

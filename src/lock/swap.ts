@@ -12,6 +12,15 @@ export interface Move {
   next: string;
 }
 
+/** A ref of ours that says what a ref of the remote is. */
+export interface Follow {
+  ref: string;
+  here: string;
+}
+
+/** Nobody has a remote of that name. */
+const remoteName = 'oxenvcs--swap';
+
 /** What became of a compare-and-swap push. */
 export type Swapped =
   /** Each ref is what was asked for: moved now, or by an earlier try whose answer was lost. */
@@ -30,7 +39,11 @@ export type Swapped =
  * Moves all refs or none, in one push. Never a `+` refspec: git then ignores the lease. Judged by git's porcelain lines
  * first, since a push can exit with 0 and have moved nothing, or with 1 and have moved all.
  */
-export async function swap(ctx: LockContext, moves: Move[], { atomic }: { atomic: boolean }): Promise<Swapped> {
+export async function swap(
+  ctx: LockContext,
+  moves: Move[],
+  { atomic, follow = [] }: { atomic: boolean; follow?: Follow[] },
+): Promise<Swapped> {
   // What moves a branch may carry gigabytes: it is given up only when nothing has happened for a while.
   const carries = moves.some(({ old, next, ref }) => old !== next && ref.startsWith('refs/heads/'));
   const { timeoutMs } = ctx.settings.network;
@@ -41,6 +54,10 @@ export async function swap(ctx: LockContext, moves: Move[], { atomic }: { atomic
     'http.lowSpeedLimit=1',
     '-c',
     `http.lowSpeedTime=${Math.ceil((quiet * timeoutMs) / 1000)}`,
+    // A remote of this one call: git itself then moves the refs here that follow, without another process.
+    '-c',
+    `remote.${remoteName}.url=${ctx.remote.url}`,
+    ...follow.flatMap(({ ref, here }) => ['-c', `remote.${remoteName}.fetch=+${ref}:${here}`]),
     'push',
     '--porcelain',
     '--progress',
@@ -49,7 +66,7 @@ export async function swap(ctx: LockContext, moves: Move[], { atomic }: { atomic
     ...(atomic ? ['--atomic'] : []),
     ...moves.map(({ ref, old }) => `--force-with-lease=${ref}:${old ?? ''}`),
     '--',
-    ctx.remote.url,
+    remoteName,
     ...moves.map(({ ref, next }) => `${next}:${ref}`),
   ];
   const result = await tryGit(ctx.root, args, {
