@@ -5,7 +5,7 @@ import type { Verdict } from './judge.ts';
 import { faster, pause, stuck } from './lease.ts';
 import { moveLock, type NotDone, recover } from './move.ts';
 import { withMutex } from './mutex.ts';
-import { type Held, type LockRecord, newLock, nextRecord } from './record.ts';
+import { type Held, leaseOf, type LockRecord, newLock, nextRecord } from './record.ts';
 import { heartbeatMs } from './time.ts';
 import { failureOf, lookAtLock } from './view.ts';
 
@@ -54,7 +54,7 @@ async function brokenRecord(ctx: LockContext, verdict: Breakable, reason: string
   const now = ctx.clock.now();
   if (verdict.is !== 'damaged') return nextRecord(verdict.held.record, 'broken', now, change);
   // Nobody's record to go on from: only its place in the chain is kept.
-  const leaseMs = ctx.settings.lock.leaseHours * 3_600_000;
+  const leaseMs = leaseOf(ctx.settings.lock.leaseHours * 3_600_000);
   const times = { leaseMs, heartbeatMs: heartbeatMs(ctx.settings.lock.heartbeatMinutes, leaseMs), now };
   const { branch, owner } = ctx;
   const fresh = newLock(

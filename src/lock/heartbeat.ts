@@ -5,7 +5,7 @@ import type { LockContext } from './context.ts';
 import { type Acquired, acquireLock, releaseLock, renewLock, type Wanted } from './lease.ts';
 import type { Held } from './record.ts';
 import { standsForMs } from './time.ts';
-import { lostFailure, verdictOn } from './view.ts';
+import { lookAtLock, lostFailure, verdictOn } from './view.ts';
 
 /** What the holder is doing. */
 export interface Activity {
@@ -52,7 +52,12 @@ export async function keepLock(context: LockContext, { activity, onBeat, signal 
     const { idleForMs, idleSince } = activity();
     const now = { at: ctx.clock.now(), uptime: ctx.uptime() };
     const pulse = await pulseOf(ctx, { failures, triedAt }, idleSince);
-    if ('why' in pulse) return pulse;
+    if ('why' in pulse) {
+      // What two processes write down at once may be outdated for a moment: the remote decides.
+      const looked = await lookAtLock(ctx);
+      if (looked.outcome === 'read' && looked.verdict.is === 'mine') continue;
+      return pulse;
+    }
     const next = nextBeat(pulse, now, { forMs: idleForMs, maxMs });
     if (next.do === 'wait') {
       await ctx.clock.sleep(next.ms, signal).catch((error: unknown) => {

@@ -9,7 +9,7 @@ import type { Unreachable } from './look.ts';
 import { moveLock, type NotDone, recover } from './move.ts';
 import { withMutex } from './mutex.ts';
 import { probeRemote } from './probe.ts';
-import { type Held, type LockRecord, newLock, nextRecord } from './record.ts';
+import { type Held, leaseOf, type LockRecord, newLock, nextRecord } from './record.ts';
 import type { Move } from './swap.ts';
 import { heartbeatMs, standsForMs } from './time.ts';
 import { failureOf, lookAtLock, lostFailure, verdictOn } from './view.ts';
@@ -41,6 +41,10 @@ const rounds = 6;
  * outdated is the remote read first. A call that is repeated after `unreachable` sends the identical record again.
  */
 export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acquired> {
+  const noted = await loadView(ctx);
+  const mine = verdictOn(ctx, noted);
+  // Without waiting for our turn: a publish may be under way for long.
+  if (mine.is === 'mine' && isSure(ctx, noted, mine.held, wanted)) return { outcome: 'already-mine', held: mine.held };
   const known = knownBase(ctx); // git reads it while we wait for our turn
   known.catch(() => undefined); // it is told where it is used
   return await withMutex(ctx, async () => {
@@ -51,8 +55,6 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
     let trouble: Failure | null = null;
     for (let round = 1; round <= rounds; round++) {
       let verdict = verdictOn(ctx, view);
-      if (!fresh && verdict.is === 'mine' && isSure(ctx, view, verdict.held, wanted))
-        return { outcome: 'already-mine', held: verdict.held };
       if (!fresh && (view.checkedAt === null || verdict.is !== 'free')) {
         const looked = await lookAtLock(ctx);
         if (looked.outcome !== 'read') return looked;
@@ -100,7 +102,7 @@ const taking = new Set<LockRecord['event']>(['acquired', 'taken-over', 'handed-o
 const outcomeOf = ({ event }: LockRecord) => (event === 'acquired' ? 'acquired' : 'taken-over');
 
 function taken(ctx: LockContext, wanted: Wanted, verdict: Verdict & { is: 'free' | 'takeable' }, base: string | null) {
-  const leaseMs = wanted.leaseMs ?? ctx.settings.lock.leaseHours * 3_600_000;
+  const leaseMs = leaseOf(wanted.leaseMs ?? ctx.settings.lock.leaseHours * 3_600_000);
   const before = verdict.is === 'free' ? verdict.before : verdict.held;
   const { event, reason } = verdict.is === 'takeable' ? verdict : { event: 'acquired' as const, reason: null };
   const { branch, owner } = ctx;
@@ -122,7 +124,8 @@ async function keep(ctx: LockContext, view: View, held: Held, wanted: Wanted): P
   if (!byHand && wanted.leaseMs === undefined && wanted.message === undefined && counts(ctx, view, held))
     return { outcome: 'already-mine', held };
   const how = wanted.how === 'hand' ? 'hand' : held.record.how;
-  const { leaseMs = held.record.leaseMs, message = held.record.message } = wanted;
+  const { message = held.record.message } = wanted;
+  const leaseMs = leaseOf(wanted.leaseMs ?? held.record.leaseMs);
   const beat = heartbeatMs(ctx.settings.lock.heartbeatMinutes, leaseMs);
   const change = { how, leaseMs, heartbeatMs: beat, message, idleSince: null };
   const moved = await moveLock(ctx, view, nextRecord(held.record, 'renewed', ctx.clock.now(), change));

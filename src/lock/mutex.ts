@@ -28,6 +28,13 @@ export async function withMutex<T>(ctx: Pick<LockContext, 'root'>, work: () => P
   }
 }
 
+/** The same, but only if nobody is at it just now; null otherwise. */
+export async function ifNobodyElse<T>(ctx: Pick<LockContext, 'root'>, work: () => Promise<T>): Promise<T | null> {
+  if (turns.has(ctx.root)) return null;
+  const result = await alone(ctx, 'lock', 0, work);
+  return result.outcome === 'done' ? result.value : null;
+}
+
 async function guarded<T>(ctx: Pick<LockContext, 'root'>, work: () => Promise<T>): Promise<T> {
   const result = await alone(ctx, 'lock', patienceMs, work);
   if (result.outcome === 'done') return result.value;

@@ -27,7 +27,12 @@ const time = v.pipe(
   v.regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/),
   v.check((s) => Number.isFinite(Date.parse(s)), 'no such time'),
 );
-const duration = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+/** A year: what is longer would only be a slip, or hostile. */
+const longestMs = 365 * 24 * 3_600_000;
+const duration = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(longestMs));
+
+/** Fractions of hours make fractions of ms. */
+export const leaseOf = (ms: number): number => Math.min(longestMs, Math.max(1, Math.round(ms)));
 const commit = v.pipe(v.string(), v.regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/));
 const id = v.pipe(text(100), v.nonEmpty());
 
@@ -148,7 +153,8 @@ export function newLock(lock: NewLock, before: LockRecord | null): LockRecord {
     v: version,
     state: 'held',
     event: lock.event,
-    branch: lock.branch,
+    // Only for people to read; the ref's name says which branch it is.
+    branch: printable(lock.branch, 500),
     lockId: randomUUID(),
     nonce: randomUUID(),
     generation: (before?.generation ?? 0) + 1,

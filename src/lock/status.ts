@@ -6,7 +6,7 @@ import { capabilities, fencing } from './capabilities.ts';
 import type { LockContext } from './context.ts';
 import { readPending } from './journal.ts';
 import { recover } from './move.ts';
-import { withMutex } from './mutex.ts';
+import { ifNobodyElse } from './mutex.ts';
 import { knownRef } from './names.ts';
 import { type LockRecord, parseRecord } from './record.ts';
 import { isExpired } from './time.ts';
@@ -47,10 +47,10 @@ export function shownLock(record: LockRecord, now: number): ShownLock {
 
 /**
  * Who holds the lock: as the remote says, or, where it cannot be reached, as it said last (`unreachable`: why). What became
- * of a push that was cut off is found out first.
+ * of a push that was cut off is found out first; one that is under way is not waited for.
  */
 export async function lockStatus(ctx: LockContext): Promise<{ status: LockStatus; unreachable: Failure | null }> {
-  if ((await readPending(ctx)) !== null) await withMutex(ctx, async () => await recover(ctx));
+  if ((await readPending(ctx)) !== null) await ifNobodyElse(ctx, async () => await recover(ctx));
   const looked = await lookAtLock(ctx);
   if (looked.outcome === 'read') return { status: await statusOf(ctx, looked.view, 'remote'), unreachable: null };
   return { status: await cachedStatus(ctx), unreachable: looked.failure };

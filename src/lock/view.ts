@@ -15,19 +15,29 @@ export async function lookAtLock(ctx: LockContext): Promise<Looked> {
   const { namespace } = await capabilities(ctx);
   const fetched = await fetchLock(ctx, namespace);
   if (fetched.outcome !== 'read') return fetched;
-  const before = await loadView(ctx);
-  const seen = await furthest(ctx, before.seen, fetched.seen);
+  for (;;) {
+    const before = await loadView(ctx);
+    const view = await viewAfter(ctx, before, fetched.seen);
+    // Another process of ours may have changed the lock meanwhile: what it knows must not be overwritten.
+    const now = await loadView(ctx);
+    if (commitOf(now.seen) !== commitOf(before.seen) || now.renewed?.uptime !== before.renewed?.uptime) continue;
+    const isNew = commitOf(view.seen) !== commitOf(before.seen) || before.checkedAt === null;
+    await saveView(ctx, view, isNew ? keepAlive(ctx, view.seen) : []);
+    return { outcome: 'read', view, verdict: verdictOn(ctx, view) };
+  }
+}
+
+async function viewAfter(ctx: LockContext, before: View, fetched: Seen): Promise<View> {
+  const seen = await furthest(ctx, before.seen, fetched);
   const same = before.checkedAt !== null && commitOf(before.seen) === commitOf(seen);
-  const view: View = {
+  return {
     seen,
-    onRemote: commitOf(fetched.seen),
+    onRemote: commitOf(fetched),
     checkedAt: ctx.clock.now(),
     sinceUptime: seenSince({ same, sinceUptime: before.sinceUptime }, ctx.uptime()),
     renewed: before.renewed,
     lost: (same ? null : await lossBetween(ctx, before.seen, seen)) ?? before.lost,
   };
-  await saveView(ctx, view, same ? [] : keepAlive(ctx, seen));
-  return { outcome: 'read', view, verdict: verdictOn(ctx, view) };
 }
 
 /** What the view means for this clone. */

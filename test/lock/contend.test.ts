@@ -323,3 +323,26 @@ test('after `git clean -fdx` the holder still knows its lock', async () => {
   expect((await publish(ann.ctx, { tip: await version(ann) })).outcome).toBe('published');
   expect(await gitLine(bare, ['rev-list', '--count', ref])).toBe('2');
 });
+
+test.each([
+  ['a fraction of an hour', 0.001 * hour],
+  ['a blink', 0.25],
+  ['for ever', 1e9 * hour],
+])('a lease of %s makes a record that everybody can read', async (_, leaseMs) => {
+  const { ann, ben } = await band();
+  expect((await acquireLock(ann.ctx, { how: 'hand', leaseMs })).outcome).toBe('acquired');
+  expect(await acquireLock(ben.ctx, { how: 'hand' })).toMatchObject({ failure: { row: 'lock-held' } });
+  expect((await renewLock(ann.ctx)).outcome).toBe('done');
+});
+
+test('a branch whose name holds what no terminal should show can be locked like any other', async () => {
+  const { ann, ben } = await band();
+  const branch = 'mix\u202e2';
+  for (const { ctx, project } of [ann, ben]) {
+    ctx.branch = branch;
+    await git(project.root, ['switch', '--quiet', '-c', branch]);
+  }
+  expect((await acquireLock(ann.ctx, { how: 'save' })).outcome).toBe('acquired');
+  expect((await publish(ann.ctx, { tip: await version(ann) })).outcome).toBe('published');
+  expect(await acquireLock(ben.ctx, { how: 'save' })).toMatchObject({ failure: { row: 'lock-held' } });
+});

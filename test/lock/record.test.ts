@@ -71,6 +71,8 @@ test('a record with one wrong value counts as damaged, never as free', () => {
     { generation: 2 ** 60 },
     { leaseMs: -1 },
     { leaseMs: null },
+    { leaseMs: Number.MAX_SAFE_INTEGER },
+    { leaseMs: 0.5 },
     { expiresAt: 'tomorrow' },
     { expiresAt: '2026-99-24T08:30:00Z' },
     { base: '--upload-pack=x' },

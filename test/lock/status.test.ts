@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { git } from '../../src/git/run.ts';
 import { breakLock } from '../../src/lock/break.ts';
 import { cacheFile, loadView } from '../../src/lock/cache.ts';
+import { readPending } from '../../src/lock/journal.ts';
 import { acquireLock, releaseLock, renewLock } from '../../src/lock/lease.ts';
 import { withMutex } from '../../src/lock/mutex.ts';
 import { lockHistory, lockStatus } from '../../src/lock/status.ts';
@@ -11,7 +12,7 @@ import { lookAtLock } from '../../src/lock/view.ts';
 import { publish } from '../../src/push/publish.ts';
 import { run } from '../../src/system/process.ts';
 import { type FakeClock, fakeClock } from '../support/fake-clock.ts';
-import { httpRemote, type HttpRemote } from '../support/http-remote.ts';
+import { httpRemote, type HttpRemote, isPush } from '../support/http-remote.ts';
 import { type Member, team, version } from '../support/team.ts';
 
 interface Player extends Member {
@@ -145,4 +146,32 @@ test('work on the lock takes turns, and one that fails does not hold up the next
   const all = await Promise.allSettled([work('one'), work('two', true), work('three')]);
   expect(all.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect(order).toEqual(['one begins', 'one ends', 'two begins', 'two ends', 'three begins', 'three ends']);
+});
+
+test('many looks at once in one clone do not trip over each other, nor over a lock that is being taken', async () => {
+  const { ann, ben } = await band();
+  await acquireLock(ben.ctx, { how: 'save' });
+  await releaseLock(ben.ctx);
+  for (let round = 0; round < 5; round++) {
+    const looks = Array.from({ length: 4 }, async () => await lookAtLock(ann.ctx));
+    const [got, ...looked] = await Promise.all([acquireLock(ann.ctx, { how: 'hand' }), ...looks]);
+    expect(got.outcome).toBe('acquired');
+    expect(looked.map(({ outcome }) => outcome)).toEqual(['read', 'read', 'read', 'read']);
+    expect((await loadView(ann.ctx)).seen).toMatchObject({ record: { state: 'held', owner: { name: 'Ann' } } });
+    expect((await loadView(ann.ctx)).lost).toBeNull();
+    await releaseLock(ann.ctx);
+  }
+});
+
+test('while a long publish is under way, a status and a save’s question are answered at once', async () => {
+  const { ann, remote } = await band();
+  await acquireLock(ann.ctx, { how: 'save' });
+  remote.trouble = (request) => (isPush(request) ? 'hang' : null);
+  const stop = new AbortController();
+  const publishing = publish({ ...ann.ctx, signal: stop.signal }, { tip: await version(ann) });
+  while ((await readPending(ann.ctx)) === null) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect((await lockStatus(ann.ctx)).status).toMatchObject({ mine: true, source: 'remote' });
+  expect(await acquireLock(ann.ctx, { how: 'save' })).toMatchObject({ outcome: 'already-mine' });
+  stop.abort();
+  expect((await publishing).outcome).toBe('unreachable');
 });
