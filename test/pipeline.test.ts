@@ -486,3 +486,15 @@ test('work that begins offline is noted with what it began on, and done when the
   await until('all is done', async () => (await listed()).length === 0);
   expect(await tip(remote.dir)).toBe(await tip(song));
 });
+
+test('saves that follow each other at once are not left to the next scan', async () => {
+  const { song, dir } = await newSong(null);
+  const env = { ...quick, OXENVCS_WATCH_QUIET_SECONDS: '0.2', OXENVCS_WATCH_SCAN_SECONDS: '60' };
+  const watching = background(['watch', song], { cwd: dir, env });
+  await watching.waitForLine(/Watching/);
+  const versions = () => watching.lines.filter((line) => line.includes('Song.als saved')).length;
+  for (let n = 1; n <= 15; n++) {
+    await write(song, { 'Song.als': `save ${n}` });
+    await until(`save ${n} is a version`, async () => versions() === n);
+  }
+});

@@ -234,7 +234,7 @@ describe('a remote that has the history already', () => {
     const before = await snapshot(root);
     const failure = await setUp(root, { remote: remote.url }).catch((error: unknown) => error);
     expect(failure).toMatchObject({ row: 'remote-has-history', details: { file: name }, exitCode: 5 });
-    expect((failure as Error & { hint: string }).hint).toContain(`oxenvcs clone ${remote.url}`);
+    expect((failure as Error & { hint: string }).hint).toContain(`git clone ${remote.url}`);
     expect(await snapshot(root)).toEqual(before);
   });
 
