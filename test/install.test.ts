@@ -212,6 +212,7 @@ describe('install.sh DIR', () => {
     const home = await sandbox();
     const root = await song();
     onTestFinished(async () => await endWatchers(home));
+    await write(root, { 'Other.logicx/ProjectData': 'x' });
     const first = await install(home, [path.basename(root)], { cwd: path.dirname(root) });
     expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining(`Every save in ${root} is now versioned`) });
     const [pid = 0] = await watchers(home);
@@ -219,7 +220,6 @@ describe('install.sh DIR', () => {
     expect(await fs.readFile(path.join(root, '.oxenvcs/log/watch.log'), 'utf8')).toContain('Watching');
 
     // Inside a package the folder around it is meant: that one is watched already.
-    await write(root, { 'Other.logicx/ProjectData': 'x' });
     const again = await install(home, [path.join(root, 'Other.logicx')]);
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('is being watched already') });
     expect(await watchers(home)).toEqual([pid]);

@@ -498,3 +498,15 @@ test('saves that follow each other at once are not left to the next scan', async
     await until(`save ${n} is a version`, async () => versions() === n);
   }
 });
+
+test('init waits for whoever is at the index just now', async () => {
+  const { song, run } = await newSong(null);
+  const lock = path.join(song, '.git', 'index.lock');
+  await write(song, { 'Other.logicx/ProjectData': 'x' });
+  await fs.writeFile(lock, '');
+  const [done] = await Promise.all([
+    run(['init']),
+    new Promise((later) => setTimeout(later, 1500)).then(async () => await fs.rm(lock)),
+  ]);
+  expect(done.code).toBe(0);
+});

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { profileNamed } from '../daw/match.ts';
+import { RetryPolicy } from '../network/retry.ts';
 import { init as initProject } from '../setup/init.ts';
 import { capabilities } from '../lock/capabilities.ts';
 import { lockContext } from '../lock/context.ts';
@@ -19,7 +20,11 @@ export const init = command({
       .option('hooks', { type: 'boolean', default: true, describe: 'Install the Git hooks (--no-hooks: do not)' }),
   async run({ dir, remote, branch, daw, hooks }, context) {
     const folder = path.resolve(context.cwd, dir ?? context.start);
-    const done = await initProject(folder, { remote, branch, daw, hooks });
+    // A watcher that makes a version just now, or the user's own git, is out of the way in a moment.
+    const done = await RetryPolicy.fixedBackoff(10, 500).execute(
+      async () => await initProject(folder, { remote, branch, daw, hooks }),
+      { signal: context.signal, retryIf: ({ row }) => row === 'busy' },
+    );
     const warnings = [
       ...done.warnings,
       ...(done.remoteKind === 'remote' ? await askRemote(done.project, context) : []),
