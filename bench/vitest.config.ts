@@ -6,8 +6,9 @@ export default defineConfig({
     root: '.',
     globalSetup: ['test/support/build.ts'],
     setupFiles: ['test/support/isolate.ts'],
-    include: ['bench/*.ts'],
-    exclude: ['bench/vitest.config.ts', 'bench/lfs-server.ts'],
+    include: ['bench/*.bench.ts'],
     fileParallelism: false,
+    testTimeout: 3_600_000,
+    hookTimeout: 3_600_000,
   },
 });

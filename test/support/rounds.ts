@@ -1,4 +1,11 @@
-/**
- * How many rounds of a game of chance: the suite plays a tenth, `npm run chaos` all.
- */
-export const rounds = (all: number): number => Math.ceil(process.env['CHAOS'] === 'all' ? all : all / 10);
+/** Games of chance (`*.chaos.test.ts`): the suite plays a tenth of them, `npm run chaos` all. */
+const inFull = process.env['CHAOS'] === 'all';
+
+/** How many rounds. */
+export const rounds = (all: number): number => (inFull ? all : Math.ceil(all / 10));
+
+/** Rounds, counted from 0: `few` in the suite; `npm run chaos` goes on for `minutes`, or for `MINUTES=60`. */
+export function* roundsFor({ few, minutes }: { few: number; minutes: number }): Generator<number> {
+  const end = performance.now() + Number(process.env['MINUTES'] ?? minutes) * 60_000;
+  for (let round = 0; inFull ? performance.now() < end : round < few; round++) yield round;
+}
