@@ -18,9 +18,13 @@ export function inQuestion(known: Known, files: Look['files'], now: number): str
   });
 }
 
-/** When the next look can tell something new, after `now`; null: not before something stirs. */
-export function nextLook(rules: Rules, { slug, known }: { slug: string; known: Known }, now: number): number | null {
+/**
+ * When the next look can tell something new; null: not before something stirs. Counted from the last look, not from when
+ * this is asked: what became quiet between the two was not seen to be so, and is due at once.
+ */
+export function nextLook(rules: Rules, { slug, known }: { slug: string; known: Known }): number | null {
   const { times } = rules;
+  const now = known.lookedAt;
   if (slug === 'clean') return null;
   let next = Number.POSITIVE_INFINITY;
   const due = (at: number) => {

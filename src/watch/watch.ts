@@ -145,10 +145,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
 
   const nap = async () => {
     const now = clock.monotonic();
-    const at = Math.min(
-      scannedAt + scanEvery,
-      nextLook(rules, state, state.known.lookedAt) ?? Number.POSITIVE_INFINITY,
-    );
+    const at = Math.min(scannedAt + scanEvery, nextLook(rules, state) ?? Number.POSITIVE_INFINITY);
     // A burst is let pass; many bursts are not looked at one by one.
     if ((await bell.wait(at - now)) && !signal.aborted)
       await clock.sleep(Math.max(times.burst, now + times.look / 4 - clock.monotonic()));

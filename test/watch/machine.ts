@@ -107,7 +107,7 @@ export class Machine {
 
   /** When it wants to look again, s; null: not by itself. */
   get next(): number | null {
-    const next = nextLook(this.rules, this.state, this.time * 1000);
+    const next = nextLook(this.rules, this.state);
     return next === null ? null : next / 1000;
   }
 }

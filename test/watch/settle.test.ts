@@ -12,6 +12,15 @@ test('a save is captured and committed once it has been quiet for 3 s, not befor
   expect(m.told).toEqual(['Song.als@1']);
 });
 
+test('a save that becomes quiet while the look at it is still under way is due at once, not at the next scan', () => {
+  const m = new Machine();
+  m.look(0, { 'Song.als': 1 });
+  m.look(2.9, { 'Song.als': 1 });
+  // Asking git, the files and the processes took half a second; meanwhile nothing stirred.
+  m.time = 3.4;
+  expect(m.next).toBe(3);
+});
+
 test('a file that is written to again has to be quiet for 3 s anew', () => {
   const m = new Machine();
   m.look(0, { 'Song.als': 1 });
