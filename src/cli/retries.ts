@@ -1,6 +1,9 @@
-import { RetryPolicy } from '../network/retry.ts';
+import { askedMs, RetryPolicy } from '../network/retry.ts';
 import type { Project } from '../project/project.ts';
 import type { Context } from './command.ts';
+
+/** Who stands before a terminal does not wait longer than this for a server that asks to be left alone, ms. */
+const patienceMs = 120_000;
 
 /**
  * Tries again while the remote cannot be reached, and says so on the way: `⚠ Attempt 1 failed: connection timed out` ·
@@ -32,7 +35,7 @@ export async function withRetries<T>(
       });
       output.tell(`Retrying in ${(delayMs / 1000).toFixed(1)} s…`, { event: 'retrying', delayMs });
     },
-    { clock, signal, retryIf: ({ code }) => code === 'OFFLINE' },
+    { clock, signal, retryIf: (failure) => failure.code === 'OFFLINE' && (askedMs(failure) ?? 0) <= patienceMs },
   );
   return { value, attempts };
 }

@@ -24,6 +24,9 @@ export interface Sorted {
 
 type Ended = Pick<Result, 'exitCode' | 'signal' | 'stderr' | 'killed'>;
 
+/** What a git call that has ended tells. */
+export type Told = Ended & Partial<Pick<Result, 'stdout'>> & { retryAfterMs?: number | null };
+
 /** Sorts a result that is not a success. For pushes there is `sortPush`. */
 export function sortFailure(result: Ended): Sorted {
   return (
@@ -50,23 +53,37 @@ export function sortPush(result: Ended & Pick<Result, 'stdout'>): Sorted {
   return sortKnown(result) ?? unclear(lastWords(result) || 'it ended without a word');
 }
 
-/** The failure to throw for a git call that was expected to work. `dir`: where it ran. */
+/**
+ * The failure to throw for a git call that was expected to work. `dir`: where it ran. Where the server asked to be left
+ * alone, `details.retryAfterMs` says for how long.
+ */
 export function gitFailure(
-  result: Ended & Partial<Pick<Result, 'stdout'>>,
+  result: Told,
   args: readonly string[],
   remote = 'the remote',
   dir = 'the project folder',
 ): Failure {
-  const { stdout } = result;
-  const sorted = stdout && args.includes('push') ? sortPush({ ...result, stdout }) : sortFailure(result);
+  const { stdout, retryAfterMs = null } = result;
+  const sorted = stdout && commandOf(args) === 'push' ? sortPush({ ...result, stdout }) : sortFailure(result);
   // A git that was ended while it talked to nobody has left nothing in the open.
-  const row = sorted.row === 'remote-unclear' && !args.some((arg) => talking.has(arg)) ? 'git-failed' : sorted.row;
+  const row = sorted.row === 'remote-unclear' && !isTalking(args) ? 'git-failed' : sorted.row;
   const branch = (sorted.ref ?? 'the branch').replace(/^refs\/heads\//, '');
   const said = redact(`git ${args.join(' ')} ended with ${result.exitCode ?? result.signal}: ${result.stderr.trim()}`);
-  return new Failure(row, { detail: sorted.detail, remote, branch, file: sorted.detail, dir }, new Error(said));
+  const details = { detail: sorted.detail, remote, branch, file: sorted.detail, dir };
+  return new Failure(row, retryAfterMs === null ? details : { ...details, retryAfterMs }, new Error(said));
 }
 
 const talking = new Set(['push', 'fetch', 'pull', 'clone', 'ls-remote', 'archive']);
+
+/** Does this git call talk to a remote? A file that is called "push" does not make it so. */
+export const isTalking = (args: readonly string[]): boolean => talking.has(commandOf(args));
+
+/** The git command: the first word after the options of git itself. */
+function commandOf(args: readonly string[]): string {
+  let i = 0;
+  while (args[i]?.startsWith('-') === true) i += args[i] === '-c' || args[i] === '-C' ? 2 : 1;
+  return args[i] ?? '';
+}
 
 const unclear = (detail: string): Sorted => ({ kind: 'ambiguous', row: 'remote-unclear', detail });
 
@@ -94,9 +111,10 @@ function sortKnown(result: Ended): Sorted | null {
 const httpStatus =
   /^(?:fatal|error): (unable to access|RPC failed)(?: '\S*': The requested URL returned error:|; HTTP) (\d{3})\b/;
 
-function sortStatus(status: number, wasSent: boolean, detail: string): Sorted {
+export function sortStatus(status: number, wasSent: boolean, detail: string): Sorted {
   if ([401, 403, 407].includes(status)) return { kind: 'auth', row: 'auth', detail };
-  if ([408, 425, 429].includes(status)) return { kind: 'transient', row: 'offline', detail };
+  if (status === 429) return { kind: 'transient', row: 'too-many-requests', detail };
+  if ([408, 425].includes(status)) return { kind: 'transient', row: 'offline', detail };
   if (status === 413) return { kind: 'policy', row: 'too-large', detail };
   if (status >= 500) return wasSent ? unclear(detail) : { kind: 'transient', row: 'offline', detail };
   if (status >= 400) return { kind: 'policy', row: 'remote-refused', detail };

@@ -1,8 +1,9 @@
 import { Failure } from '../model/failures.ts';
 import { exists } from '../system/disk.ts';
 import { type Call, type Result, run } from '../system/process.ts';
-import { gitFailure } from './failures.ts';
+import { gitFailure, isTalking } from './failures.ts';
 import { redact } from './redact.ts';
+import { listenForRetryAfter, traceVariables } from './retry-after.ts';
 
 export { redact } from './redact.ts';
 
@@ -20,7 +21,10 @@ export interface GitOptions {
   onStderr?: (line: string) => void;
 }
 
-export type GitResult = Result;
+export interface GitResult extends Result {
+  /** So long the server asked to be left alone (`Retry-After`), ms. */
+  retryAfterMs: number | null;
+}
 
 /** Settings of every call of ours. */
 const settings = [
@@ -39,6 +43,8 @@ const settings = [
   'push.followTags=false',
   // The sparse walk did not see blobs of another tree as known and sent them again.
   'pack.useSparse=false',
+  // Newer gits can wait for a busy server by themselves: silently, and not to be interrupted.
+  'http.maxRetries=0',
   // Detaching would let a maintenance process outlive us.
   'gc.autoDetach=false',
 ].flatMap((setting) => ['-c', setting]);
@@ -90,11 +96,19 @@ export function gitEnvironment(over: Record<string, string> = {}): NodeJS.Proces
 export async function tryGit(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
   const { env, onStderr, ...rest } = options;
   const told = onStderr && byLine((line) => onStderr(redact(line)));
-  const call: Call = { ...rest, cwd, env: gitEnvironment(env), ...(told ? { onStderr: told.take } : {}) };
+  const trace = isTalking(args) ? traceVariables(process.env) : null;
+  const headers = trace && listenForRetryAfter();
+  const call: Call = {
+    ...rest,
+    cwd,
+    env: gitEnvironment({ ...trace, ...env }),
+    ...(told ? { onStderr: told.take } : {}),
+    ...(headers ? { onTrace: headers.take } : {}),
+  };
   try {
     const result = await run('git', [...settings, ...args], call);
     told?.end();
-    return { ...result, stderr: redact(result.stderr) };
+    return { ...result, stderr: redact(result.stderr), retryAfterMs: headers?.askedMs(Date.now()) ?? null };
   } catch (cause) {
     throw await whyNotStarted(cwd, cause);
   }

@@ -89,6 +89,12 @@ const rows = {
     hint: 'Your versions are safe here and go out by themselves when the remote is back.',
     retryable: true,
   },
+  'too-many-requests': {
+    code: 'OFFLINE',
+    say: 'The remote is asked too often, and wants to be left alone for a while: {detail}.',
+    hint: 'Your versions are safe here and go out by themselves after that.',
+    retryable: true,
+  },
   auth: {
     code: 'AUTH',
     say: 'The remote refused the credentials: {detail}.',

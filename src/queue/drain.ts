@@ -10,8 +10,8 @@ export interface DrainPorts<Published> {
   clock: Clock;
   /** How long another consumer is waited for, ms. */
   patienceMs: number;
-  /** The wait before the try after that many attempts, ms. */
-  backoffMs: (attempts: number) => number;
+  /** The wait before the try after that many attempts, of which the last one failed so, ms. */
+  backoffMs: (attempts: number, failure: Failure) => number;
   /** Puts the branch up to this commit on the remote, which may be so already. Throws the Failure that prevented it. */
   publish: (tip: string, signal: AbortSignal) => Promise<Published>;
   signal: AbortSignal;
@@ -59,7 +59,7 @@ async function onePass<Published>(
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     const halted = stateAfter(error.code) === 'halted';
-    const retryAt = halted ? null : ports.clock.now() + ports.backoffMs(attempt.attempts);
+    const retryAt = halted ? null : ports.clock.now() + ports.backoffMs(attempt.attempts, error);
     await noteFailed(project, attempt, error, retryAt);
     return { outcome: 'not-yet', failure: error, entries: waiting.length, retryAt };
   }

@@ -44,7 +44,7 @@ export async function publishQueue(
     clock,
     signal,
     patienceMs,
-    backoffMs: (attempts) => backoff.delay(attempts),
+    backoffMs: (attempts, failure) => backoff.delay(attempts, failure),
     publish: async (tip, ended) => await publishTip(project, await lockContext(project, clock, ended), tip, onLocked),
   });
 }

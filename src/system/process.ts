@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 
 export interface Call {
   cwd: string;
@@ -13,6 +14,8 @@ export interface Call {
   idleMs?: number;
   /** Sees standard error as it comes. */
   onStderr?: (text: string) => void;
+  /** Sees what is written to file descriptor 3 as it comes: a trace that must not mix with standard error. Not on Windows. */
+  onTrace?: (text: string) => void;
 }
 
 export interface Result {
@@ -41,7 +44,7 @@ export function run(program: string, args: readonly string[], call: Call): Promi
       env: call.env,
       detached: process.platform !== 'win32',
       windowsHide: true,
-      stdio: [call.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      stdio: [call.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...(call.onTrace ? ['pipe' as const] : [])],
     });
     let killed: Result['killed'] = null;
     const end = (why: 'timeout' | 'abort') => {
@@ -68,6 +71,8 @@ export function run(program: string, args: readonly string[], call: Call): Promi
       idle?.refresh();
       call.onStderr?.(text);
     });
+    const trace = call.onTrace ? (child.stdio[3] as Readable) : null;
+    if (call.onTrace) trace?.setEncoding('utf8').on('data', call.onTrace);
     // A child that ends before it has read everything breaks the pipe; its exit code tells the story.
     child.stdin?.on('error', () => undefined).end(call.input);
 
@@ -86,6 +91,7 @@ export function run(program: string, args: readonly string[], call: Call): Promi
       linger = setTimeout(() => {
         child.stdout?.destroy();
         child.stderr?.destroy();
+        trace?.destroy();
       }, lingerMs);
     });
     child.on('close', (exitCode, signal) => {

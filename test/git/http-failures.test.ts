@@ -22,7 +22,7 @@ it.each([
   [408, unreachable, unreachable],
   [409, 'policy remote-refused', 'policy remote-refused'],
   [413, 'policy too-large', 'policy too-large'],
-  [429, unreachable, unreachable],
+  [429, 'transient too-many-requests', 'transient too-many-requests'],
   [500, unreachable, unclear],
   [502, unreachable, unclear],
   [503, unreachable, unclear],
