@@ -116,7 +116,7 @@ async function withSoundSettings(root: string, found: Change[]): Promise<Change[
 async function whyLost(project: Project): Promise<Failure> {
   const { root } = project;
   if (!(await exists(root))) return new Failure('folder-vanished', { dir: root });
-  return new Failure('already-watched', { dir: root, pid: (await whoHas(project, 'watch')) ?? '?' });
+  return new Failure('already-watched', { dir: root, pid: (await whoHas(project, 'watch'))?.pid ?? '?' });
 }
 
 /** Commit and queue entry: when this says `committed`, both are on the disk. */

@@ -137,8 +137,8 @@ async function hooksCheck(project: Project): Promise<Check> {
 }
 
 async function watcherCheck(project: Project): Promise<Check> {
-  const pid = await whoHas(project, 'watch');
-  return pid === null
+  const holder = await whoHas(project, 'watch');
+  return holder === null
     ? bad('watcher', 'nobody watches this project', 'Start it with `oxenvcs watch`.')
-    : good('watcher', `process ${pid}`);
+    : good('watcher', holder.pid === null ? 'watched' : `process ${holder.pid}`);
 }

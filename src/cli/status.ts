@@ -73,7 +73,7 @@ export const status = command({
         kind === 'vault'
           ? 'Versions are only on this computer; for the band: oxenvcs init --remote ADDRESS'
           : publishedLine(queue.length, behind),
-        watcher.pid === null
+        watcher.state === 'off'
           ? 'Nobody watches it: oxenvcs watch'
           : `Watched: ${watcher.state}${watcher.detail === '' ? '' : `, ${watcher.detail}`}.`,
         ...problems.flatMap(({ message, hint }) => [`⚠ ${message}`, `  ${hint}`]),

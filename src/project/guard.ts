@@ -1,10 +1,12 @@
 import * as fs from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import lockfile from 'proper-lockfile';
 import * as v from 'valibot';
+import { ifMissing } from '../system/disk.ts';
 import { isAlive } from '../system/process.ts';
 import { type Project, statePath } from './project.ts';
-import { makeFolder, readRecord, writeRecord } from './state.ts';
+import { makeFolder, readRecord } from './state.ts';
 
 /**
  * One process at a time for one job of a project (watching, publishing, setting up, writing the lock), on this machine. proper-lockfile takes a lock
@@ -12,7 +14,15 @@ import { makeFolder, readRecord, writeRecord } from './state.ts';
  * process number stands beside the lock, and the lock of a dead process is taken at once.
  */
 
-const Holder = v.object({ v: v.literal(1), pid: v.number() });
+/** Not flushed: after a power cut nobody holds anything. */
+const Note = v.object({
+  v: v.literal(1),
+  pid: v.number(),
+  /** A process of another computer that has this folder open over a share is not seen from here. */
+  host: v.string(),
+  /** The very lock that it is about: the next holder of the same name may not have written its own yet. */
+  lock: v.string(),
+});
 
 export type Job = 'watch' | 'publish' | 'setup' | 'lock';
 
@@ -29,12 +39,14 @@ export async function alone<T>(
   patienceMs: number,
   work: (lost: AbortSignal) => Promise<T>,
 ): Promise<Guarded<T>> {
-  const holderFile = statePath(project, `${job}-holder.json`);
-  const lockPath = statePath(project, `${job}.lock`);
+  const lockPath = lockFolder(project, job);
   const lost = new AbortController();
   let release: (() => Promise<void>) | null = null;
   let retaking = Promise.resolve();
-  const note = async () => await writeRecord(holderFile, { v: 1, pid: process.pid });
+  const note = async () => {
+    const value = { v: 1, pid: process.pid, host: os.hostname(), lock: await identity(lockPath) };
+    await fs.writeFile(noteFile(project, job), `${JSON.stringify(value)}\n`);
+  };
   const take = async (): Promise<() => Promise<void>> => {
     await makeFolder(path.dirname(lockPath));
     // proper-lockfile keeps its books by this path, so each job needs its own; the lock itself is `<path>.lock`.
@@ -72,21 +84,36 @@ export async function alone<T>(
         await release?.();
       }
     }
-    const pid = await holder(project, holderFile);
-    if (pid !== null && !isAlive(pid)) await fs.rm(lockPath, { recursive: true, force: true });
-    else if (performance.now() >= end) return { outcome: 'taken', pid };
+    const holder = await whoNoted(project, job);
+    if (holder?.alive === false) await fs.rm(lockPath, { recursive: true, force: true });
+    else if (performance.now() >= end) return { outcome: 'taken', pid: holder?.pid ?? null };
     else await new Promise((done) => setTimeout(done, 100));
   }
 }
 
-/** The process that has the job now, or null. */
-export async function whoHas(project: Project, job: 'watch' | 'publish'): Promise<number | null> {
+/** Who has the job now; null: nobody. `pid` is null where it cannot be told: on another computer, or its note is damaged. */
+export async function whoHas(
+  project: Pick<Project, 'root'>,
+  job: 'watch' | 'publish',
+): Promise<{ pid: number | null } | null> {
   if (!(await lockfile.check(statePath(project, job), { realpath: false, stale: 6000 }))) return null;
-  const pid = await holder(project, statePath(project, `${job}-holder.json`));
-  return pid !== null && isAlive(pid) ? pid : null;
+  const holder = await whoNoted(project, job);
+  return holder?.alive === false ? null : { pid: holder?.pid ?? null };
 }
 
-async function holder(project: Pick<Project, 'root'>, file: string): Promise<number | null> {
-  const read = await readRecord(project, file, Holder);
-  return read.state === 'ok' ? read.value.pid : null;
+/** What stands beside the lock that is there now; null: nothing that can be read, or not about this one. */
+async function whoNoted(project: Pick<Project, 'root'>, job: Job): Promise<{ pid: number; alive: boolean } | null> {
+  const read = await readRecord(project, noteFile(project, job), Note);
+  if (read.state !== 'ok' || read.value.host !== os.hostname()) return null;
+  const { pid, lock } = read.value;
+  return lock === (await identity(lockFolder(project, job))) ? { pid, alive: isAlive(pid) } : null;
 }
+
+/** Inodes are used again; the time of birth, where the system keeps one, is not. */
+async function identity(folder: string): Promise<string> {
+  const stat = await fs.stat(folder, { bigint: true }).catch(ifMissing(null));
+  return stat === null ? '' : `${stat.ino}:${stat.birthtimeNs}`;
+}
+
+const lockFolder = (project: Pick<Project, 'root'>, job: Job): string => statePath(project, `${job}.lock`);
+const noteFile = (project: Pick<Project, 'root'>, job: Job): string => statePath(project, `${job}-holder.json`);

@@ -25,8 +25,9 @@ export function noteWatcher(project: Project, { state, detail }: WatcherStatus):
 
 /** What the watcher of a project is doing; `off` when no process watches. */
 export async function watcherStatus(project: Project): Promise<WatcherStatus & { pid: number | null }> {
-  const pid = await whoHas(project, 'watch');
-  if (pid === null) return { state: 'off', detail: 'nobody watches this project', pid };
+  const holder = await whoHas(project, 'watch');
+  if (holder === null) return { state: 'off', detail: 'nobody watches this project', pid: null };
+  const { pid } = holder;
   const read = await readRecord(project, file(project), Noted);
   return read.state === 'ok'
     ? { state: read.value.state, detail: read.value.detail, pid }

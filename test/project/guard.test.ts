@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { alone, whoHas } from '../../src/project/guard.ts';
@@ -13,7 +15,7 @@ test('a right that is swept away while it is used is taken again, and given back
   const { project } = await projectWithRemote();
   const result = await alone(project, 'watch', 0, async (lost) => {
     await fs.rm(path.join(project.root, '.oxenvcs', 'state'), { recursive: true });
-    await until(async () => (await whoHas(project, 'watch')) === process.pid);
+    await until(async () => (await whoHas(project, 'watch'))?.pid === process.pid);
     return lost.aborted;
   });
   expect(result).toEqual({ outcome: 'done', value: false });
@@ -42,3 +44,39 @@ test('a project that is gone does not come back as an empty folder', async () =>
   });
   await expect(fs.stat(project.root)).rejects.toMatchObject({ code: 'ENOENT' });
 });
+
+test('who watches is not forgotten because the note beside the lock is damaged, of another computer, or of an earlier holder', async () => {
+  const { project } = await projectWithRemote();
+  const note = statePath(project, 'watch-holder.json');
+  await alone(project, 'watch', 0, async () => {
+    const good = await fs.readFile(note, 'utf8');
+    const dead = { ...(JSON.parse(good) as { lock: string }), pid: deadPid() };
+    for (const text of [
+      '',
+      '\0\0',
+      JSON.stringify({ ...dead, host: 'elsewhere' }),
+      JSON.stringify({ ...dead, lock: '1:2' }),
+    ]) {
+      await fs.writeFile(note, text);
+      expect(await whoHas(project, 'watch')).toEqual({ pid: null });
+      expect(await alone(project, 'watch', 0, async () => 'both')).toEqual({ outcome: 'taken', pid: null });
+    }
+    await fs.writeFile(note, JSON.stringify(dead));
+    expect(await whoHas(project, 'watch')).toBeNull();
+  });
+});
+
+test('the lock of a process that was killed is taken at once, not when it has become stale', async () => {
+  const { project } = await projectWithRemote();
+  const folder = statePath(project, 'watch.lock');
+  await fs.mkdir(folder, { recursive: true });
+  const { ino, birthtimeNs } = await fs.stat(folder, { bigint: true });
+  const left = { v: 1, pid: deadPid(), host: os.hostname(), lock: `${ino}:${birthtimeNs}` };
+  await fs.writeFile(statePath(project, 'watch-holder.json'), JSON.stringify(left));
+  expect(await alone(project, 'watch', 0, async () => 'ours')).toEqual({ outcome: 'done', value: 'ours' });
+});
+
+/** The number of a process that has ended. */
+function deadPid(): number {
+  return spawnSync('true').pid;
+}
