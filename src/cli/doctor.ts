@@ -4,7 +4,7 @@ import { lockContext, type LockContext } from '../lock/context.ts';
 import { probeRemote } from '../lock/probe.ts';
 import { lockStatus } from '../lock/status.ts';
 import type { Failure } from '../model/failures.ts';
-import { unplugged } from '../network/unplugged.ts';
+import { away } from '../network/away.ts';
 import type { Project } from '../project/project.ts';
 import { whoHas } from '../project/guard.ts';
 import { readAttempt } from '../queue/attempts.ts';
@@ -69,7 +69,7 @@ function nodeCheck(): Check {
 /** Can it be reached, who has the lock, and what does it allow? Asked anew: somebody may have changed its settings. */
 async function remoteChecks(ctx: LockContext): Promise<Check[]> {
   const { status, unreachable } = await lockStatus(ctx);
-  if (unreachable !== null) return [failed('remote', await unplugged(unreachable, ctx.remote.url))];
+  if (unreachable !== null) return [failed('remote', await away(unreachable, ctx))];
   const lock =
     status.unreadable === 'damaged'
       ? bad(

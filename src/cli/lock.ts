@@ -7,7 +7,7 @@ import { lookAtLock } from '../lock/view.ts';
 import { acquireWaiting } from '../lock/wait.ts';
 import { maxHours } from '../model/config.ts';
 import { asFailure, Failure } from '../model/failures.ts';
-import { unplugged } from '../network/unplugged.ts';
+import { away } from '../network/away.ts';
 import type { Project } from '../project/project.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { pull } from '../sync/pull.ts';
@@ -52,7 +52,7 @@ const acquire = command({
         return await onNewest(project, context, got.failure, async () => await acquireLock(ctx, wanted));
       if (got.outcome === 'held' && got.held !== null)
         throw await whoseIsIt(project, got.held.record.owner.clone, got.failure);
-      if ('failure' in got) throw await unplugged(got.failure, ctx.remote.url);
+      if ('failure' in got) throw await away(got.failure, ctx);
       return got;
     });
     const how = value.outcome === 'already-mine' ? 'You have the lock already' : 'Lock acquired';
@@ -99,7 +99,7 @@ const release = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const { attempts } = await withRetries(project, context, async () => {
       const result = await releaseLock(ctx);
-      if (result.outcome !== 'done') throw await unplugged(result.failure, ctx.remote.url);
+      if (result.outcome !== 'done') throw await away(result.failure, ctx);
       return result;
     });
     return { data: { lock: null, attempts, outcome: 'released' }, lines: ['✓ Lock released.'] };
@@ -115,7 +115,7 @@ const renew = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const { attempts, value } = await withRetries(project, context, async () => {
       const result = await renewLock(ctx);
-      if (result.outcome !== 'done') throw await unplugged(result.failure, ctx.remote.url);
+      if (result.outcome !== 'done') throw await away(result.failure, ctx);
       return result;
     });
     const { record } = value.held;
@@ -145,7 +145,7 @@ const breakIt = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const { attempts, value } = await withRetries(project, context, async () => {
       const result = await breakLock(ctx, { reason });
-      if ('failure' in result) throw await unplugged(result.failure, ctx.remote.url);
+      if ('failure' in result) throw await away(result.failure, ctx);
       return result;
     });
     if (value.outcome === 'not-held')
@@ -171,7 +171,7 @@ const history = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const looked = await lookAtLock(ctx);
     if (looked.outcome !== 'read') {
-      const failure = await unplugged(looked.failure, ctx.remote.url);
+      const failure = await away(looked.failure, ctx);
       if (failure.code !== 'OFFLINE') throw failure;
       context.output.warn(`${failure.message} This is what was last seen.`);
     }
@@ -197,7 +197,7 @@ const status = command({
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
     const { status: found, unreachable } = await lockStatus(ctx);
-    const failure = unreachable === null ? null : await unplugged(unreachable, ctx.remote.url);
+    const failure = unreachable === null ? null : await away(unreachable, ctx);
     if (failure !== null && failure.code !== 'OFFLINE') throw failure;
     if (failure !== null) context.output.warn(failure.message);
     return { data: found, lines: [describeLock(found)] };

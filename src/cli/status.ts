@@ -5,7 +5,7 @@ import { lockStatus } from '../lock/status.ts';
 import { redact } from '../git/redact.ts';
 import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
-import { unplugged } from '../network/unplugged.ts';
+import { away } from '../network/away.ts';
 import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { readRescue } from '../push/rescue.ts';
 import { watcherStatus } from '../project/watcher.ts';
@@ -40,7 +40,7 @@ export const status = command({
       findDaw(root, config.daw),
       remoteUrl(project),
     ]);
-    const unreachable = why === null ? null : await unplugged(why, url);
+    const unreachable = why === null ? null : await away(why, ctx);
     const { entries } = await rebuildQueue(project, isoTime(context.clock.now()));
     const queue = showQueue(
       entries.filter(({ kind }) => kind === 'publish'),

@@ -4,7 +4,7 @@ import { withLease } from '../lock/heartbeat.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
 import { Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
-import { unplugged } from '../network/unplugged.ts';
+import { away } from '../network/away.ts';
 import { whoHas } from '../project/guard.ts';
 import type { Project } from '../project/project.ts';
 import { publish } from '../push/publish.ts';
@@ -59,7 +59,7 @@ async function publishTip(
   const rescue = await readRescue(project);
   if (rescue !== null) {
     const asked = await isJoined(ctx, tip);
-    if ('failure' in asked) throw await unplugged(asked.failure, ctx.remote.url);
+    if ('failure' in asked) throw await away(asked.failure, ctx);
     if (!asked.joined) return await pushRescue(project, ctx, rescue, tip);
     await endRescue(project);
   }
@@ -83,7 +83,7 @@ async function isForRescue(ctx: LockContext, { row, code }: Failure): Promise<bo
 
 async function pushRescue(project: Project, ctx: LockContext, rescue: Rescue, tip: string): Promise<Pushed> {
   const pushed = await publishRescue(ctx, rescue, tip);
-  if (pushed.outcome !== 'rescued') throw await unplugged(pushed.failure, ctx.remote.url);
+  if (pushed.outcome !== 'rescued') throw await away(pushed.failure, ctx);
   await endIntents(project);
   const branch = rescue.ref.replace(/^refs\/heads\//, '');
   return { outcome: 'pushed', commit: tip, parts: 1, resumedParts: 0, bytesSent: pushed.bytesSent, rescue: branch };
@@ -99,7 +99,7 @@ async function publishUnderLease(project: Project, ctx: LockContext, tip: string
     await endIntents(project);
     return leased.value;
   }
-  throw await unplugged(leased.failure, ctx.remote.url);
+  throw await away(leased.failure, ctx);
 }
 
 /** Throws the failure that prevented it. */
@@ -122,7 +122,7 @@ async function publishCommit(ctx: LockContext, tip: string): Promise<Pushed> {
     case 'moved':
     case 'unreachable':
     case 'refused':
-      throw await unplugged(published.failure, ctx.remote.url);
+      throw await away(published.failure, ctx);
   }
 }
 
@@ -131,7 +131,7 @@ export type Taken = 'acquired' | 'already-mine' | 'taken-over';
 /** For a save. Throws where somebody else has it, or the remote cannot be asked. */
 export async function takeLock(project: Project, ctx: LockContext): Promise<Taken> {
   const acquired = await acquireLock(ctx, { how: 'save' });
-  if ('failure' in acquired) throw await unplugged(acquired.failure, ctx.remote.url);
+  if ('failure' in acquired) throw await away(acquired.failure, ctx);
   await endIntents(project);
   return acquired.outcome;
 }

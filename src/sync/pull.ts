@@ -5,7 +5,7 @@ import { gitFailure } from '../git/failures.ts';
 import { redact } from '../git/redact.ts';
 import { git, gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
-import { unplugged } from '../network/unplugged.ts';
+import { away } from '../network/away.ts';
 import { branchTip, currentBranch, type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { runningPrograms } from '../system/processes.ts';
 
@@ -65,7 +65,7 @@ async function fetchBranch(project: Project, signal?: AbortSignal): Promise<stri
   const result = await tryGit(root, args, { idleMs: 10 * config.network.timeoutMs, ...(signal ? { signal } : {}) });
   if (result.exitCode === 0) return await gitLine(root, ['rev-parse', tracking]);
   if (/^fatal: couldn't find remote ref /m.test(result.stderr)) return null;
-  throw await unplugged(gitFailure(result, args, redact(url ?? config.remote), root), url);
+  throw await away(gitFailure(result, args, redact(url ?? config.remote), root), { root, remote: { url } });
 }
 
 async function assertSafe(project: Project, profile: DawProfile, ours: string | null, theirs: string): Promise<void> {
