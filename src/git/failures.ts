@@ -22,7 +22,7 @@ export interface Sorted {
   ref?: string;
 }
 
-type Ended = Pick<Result, 'exitCode' | 'signal' | 'stderr' | 'killed'>;
+type Ended = Pick<Result, 'exitCode' | 'signal' | 'stderr' | 'killed'> & { talks?: boolean };
 
 /** What a git call that has ended tells. */
 export type Told = Ended & Partial<Pick<Result, 'stdout'>> & { retryAfterMs?: number | null };
@@ -91,28 +91,43 @@ function sortKnown(result: Ended): Sorted | null {
   const { killed, signal, exitCode } = result;
   if (killed === 'timeout') return unclear('no answer in time');
   if (killed === 'abort') return unclear('it was interrupted');
-  if (signal !== null) return unclear(`git was ended by ${signal}`);
+  // Its transport helper ended first: what that one said is the reason.
+  if (signal !== null && signal !== 'SIGPIPE') return unclear(`git was ended by ${signal}`);
   const said = linesOf(result.stderr);
   // A transport helper that was killed: git then ends without a word.
   if (said.length === 0 && (exitCode ?? 0) >= 128) return unclear('it ended without a word');
-  const answered = said.map((line) => httpStatus.exec(line)).find((match) => match !== null);
+  const answered = result.talks === false ? null : said.map((line) => httpStatus.exec(line)).find(Boolean);
   if (answered) return sortStatus(Number(answered[2]), answered[1] === 'RPC failed', sentence(answered[0]));
   for (const [kind, row, pattern] of messages) {
-    const index = said.findIndex((line) => pattern.test(line));
-    const told = said[index] ?? '';
-    // Ssh gave the reason before git noticed.
-    const reason = told.startsWith('fatal: Could not read from remote') ? (said[index - 1] ?? told) : told;
-    if (index >= 0) return { kind, row, detail: sentence(reason) };
+    // Who talked to nobody was refused by nobody, whatever the names in its messages sound like.
+    if (result.talks === false && (remoteKinds.has(kind) || row.startsWith('remote-'))) continue;
+    const index = said.findIndex((line) => pattern.test(line) && !endsInName(line));
+    if (index >= 0) return { kind, row, detail: sentence(reasonAt(said, index)) };
   }
-  return null;
+  return signal === null ? null : unclear(`git was ended by ${signal}`);
 }
+
+/** The line that gives the reason: not always the one that tells. */
+function reasonAt(said: readonly string[], index: number): string {
+  const told = said[index] ?? '';
+  // Ssh gave it before git noticed.
+  if (told.startsWith('fatal: Could not read from remote')) return said[index - 1] ?? told;
+  const [to] = said.slice(index).flatMap((line) => /^ +redirect: (\S+)$/.exec(line)?.[1] ?? []);
+  return told.startsWith('fatal: unable to update url base') && to !== undefined ? `it sends us on to ${to}` : told;
+}
+
+/** Such a line may sound like anything. */
+const endsInName = (line: string): boolean => line.startsWith('fatal: Not a valid object name ');
+
+const remoteKinds = new Set<Kind>(['transient', 'ambiguous', 'lost-race', 'policy', 'auth']);
 
 /** An answer to git's first question, when nothing was sent yet, or to what it sent. */
 const httpStatus =
   /^(?:fatal|error): (unable to access|RPC failed)(?: '\S*': The requested URL returned error:|; HTTP) (\d{3})\b/;
 
 export function sortStatus(status: number, wasSent: boolean, detail: string): Sorted {
-  if ([401, 403, 407].includes(status)) return { kind: 'auth', row: 'auth', detail };
+  if (status === 407) return { kind: 'auth', row: 'proxy-auth', detail };
+  if (status === 401 || status === 403) return { kind: 'auth', row: 'auth', detail };
   if (status === 429) return { kind: 'transient', row: 'too-many-requests', detail };
   if ([408, 425].includes(status)) return { kind: 'transient', row: 'offline', detail };
   if (status === 413) return { kind: 'policy', row: 'too-large', detail };

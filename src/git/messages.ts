@@ -47,6 +47,11 @@ export const messages: [Kind, FailureName, RegExp][] = [
   ['auth', 'auth', /^\S+@\S+: Permission denied \(/],
   ['auth', 'auth', /^(remote: )?ERROR: Permission to \S+ denied to /],
   ['auth', 'auth', /^Received disconnect from \S+ port \d+:2: Too many authentication failures/],
+  [
+    'auth',
+    'proxy-auth',
+    /^fatal: unable to access '\S*': (CONNECT tunnel failed, response 407|Received HTTP code 407 from proxy after CONNECT)$/,
+  ],
   ['auth', 'host-key', /^Host key verification failed\.$/],
   // The address is wrong
   ['configuration', 'remote-not-found', /^fatal: repository '.*' (not found|does not exist)$/],
@@ -57,6 +62,8 @@ export const messages: [Kind, FailureName, RegExp][] = [
     /^(remote: )?ERROR: (Repository not found\.|The project you were looking for )/,
   ],
   ['configuration', 'remote-not-found', /^fatal: \S+\/info\/refs not valid: is this a git repository\?$/],
+  // A page of somebody's that wants a login, or a repository that has moved.
+  ['configuration', 'remote-misconfigured', /^fatal: unable to update url base from redirection:$/],
   ['configuration', 'remote-misconfigured', /^error: no DAV locking support on \S+$/],
   ['configuration', 'remote-misconfigured', /^git: 'remote-\S*' is not a git command\. /],
   ['configuration', 'remote-misconfigured', /^fatal: (unable to find remote helper for|transport) '\S*'/],

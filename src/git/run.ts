@@ -22,6 +22,8 @@ export interface GitOptions {
 }
 
 export interface GitResult extends Result {
+  /** Did it talk to a remote? */
+  talks: boolean;
   /** So long the server asked to be left alone (`Retry-After`), ms. */
   retryAfterMs: number | null;
 }
@@ -96,7 +98,8 @@ export function gitEnvironment(over: Record<string, string> = {}): NodeJS.Proces
 export async function tryGit(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
   const { env, onStderr, ...rest } = options;
   const told = onStderr && byLine((line) => onStderr(redact(line)));
-  const trace = isTalking(args) ? traceVariables(process.env) : null;
+  const talks = isTalking(args);
+  const trace = talks ? traceVariables(process.env) : null;
   const headers = trace && listenForRetryAfter();
   const call: Call = {
     ...rest,
@@ -108,7 +111,8 @@ export async function tryGit(cwd: string, args: readonly string[], options: GitO
   try {
     const result = await run('git', [...settings, ...args], call);
     told?.end();
-    return { ...result, stderr: redact(result.stderr), retryAfterMs: headers?.askedMs(Date.now()) ?? null };
+    const stderr = onOneLine(redact(result.stderr), [cwd, ...args]);
+    return { ...result, stderr, talks, retryAfterMs: headers?.askedMs(Date.now()) ?? null };
   } catch (cause) {
     throw await whyNotStarted(cwd, cause);
   }
@@ -132,6 +136,18 @@ export async function gitAsks(cwd: string, args: readonly string[], options: Git
   if (result.exitCode === 0) return true;
   if (result.exitCode === 1) return false;
   throw gitFailure(result, args, undefined, cwd);
+}
+
+/** A name with a line break in it would put lines of its own into what git says, and they would be read. */
+function onOneLine(stderr: string, names: readonly string[]): string {
+  let text = stderr;
+  for (const name of names)
+    if (name.includes('\n')) {
+      // Git itself prints other control characters so.
+      const printed = name.replace(/[^\P{Cc}\n\t]/gu, '?');
+      text = text.replaceAll(printed, printed.replaceAll('\n', '?'));
+    }
+  return text;
 }
 
 /** Cuts what comes in pieces into lines: a credential may lie across two pieces. */

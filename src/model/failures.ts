@@ -100,6 +100,11 @@ const rows = {
     say: 'The remote refused the credentials: {detail}.',
     hint: 'Check the user, the access token or the SSH key for {remote}, then run `oxenvcs push`.',
   },
+  'proxy-auth': {
+    code: 'AUTH',
+    say: 'The proxy on the way to the remote refused the credentials: {detail}.',
+    hint: 'Check the proxy in your system’s settings (https_proxy) or in Git’s (`git config http.proxy`), then run `oxenvcs push`.',
+  },
   'host-key': {
     code: 'AUTH',
     say: 'The SSH key of the server is not known here, or it has changed: {detail}.',

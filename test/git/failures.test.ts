@@ -1,6 +1,8 @@
 import * as fs from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { gitFailure, sortFailure, sortPush } from '../../src/git/failures.ts';
 import { gitLine, tryGit } from '../../src/git/run.ts';
 import { proxy } from '../support/proxy.ts';
@@ -76,6 +78,21 @@ describe('the address', () => {
     expect(await read(url, { env: { http_proxy: `http://127.0.0.1:${await freePort()}` } })).toBe(unreachable);
   });
 
+  it('goes through a proxy that wants a password, or does not let us through', async () => {
+    const [plain, secure] = [await httpRemote(), await httpRemote({ tls: true })];
+    let status = 407;
+    const through = http.createServer((_, response) => response.writeHead(status).end());
+    through.on('connect', (_, socket) => socket.end(`HTTP/1.1 ${status} No\r\n\r\n`));
+    await new Promise<void>((resolve) => through.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void through.close());
+    const url = `http://127.0.0.1:${(through.address() as AddressInfo).port}`;
+    const env = { http_proxy: url, https_proxy: url };
+    expect(await read(plain.url, { env })).toBe('auth proxy-auth');
+    expect(await read(secure.url, { env })).toBe('auth proxy-auth');
+    status = 502;
+    expect(await read(secure.url, { env })).toBe(unreachable);
+  });
+
   it.each([
     ['file', fileRemote],
     ['http', httpRemote],
@@ -109,6 +126,13 @@ describe('the address', () => {
     expect(sorted(await push(await songRepository(), [remote.url, 'HEAD:main']))).toBe(
       'configuration remote-misconfigured',
     );
+    remote.trouble = ({ url }) =>
+      url?.startsWith('/song.git') === true
+        ? { status: 302, headers: { Location: '/login' } }
+        : { status: 200, headers: { 'Content-Type': 'text/html' }, body: '<html>' };
+    const sentOn = await push(await songRepository(), [remote.url, 'HEAD:main']);
+    expect(sorted(sentOn)).toBe('configuration remote-misconfigured');
+    expect(sortPush(sentOn).detail).toBe(`it sends us on to http://127.0.0.1:${remote.port}/login`);
   });
 
   it('belongs to another user of this computer', async () => {

@@ -41,6 +41,21 @@ describe.each(everyWay)('%s: the remote', (_, start) => {
     expect(sortPush(result).detail).toMatch(/1000 bytes/);
   });
 
+  it('has a quota: a person has to see to it, and is told in its own words', async () => {
+    const { url, env, ...remote } = await start();
+    // As hosts do it: what has come is weighed before it is taken in.
+    const weigh = 'kb=$(du -sk "$GIT_QUARANTINE_PATH" | cut -f1)';
+    await serverHook(
+      remote,
+      'pre-receive',
+      `${weigh}; test "$kb" -lt 40 || { echo "Quota: 40 KB are yours" >&2; exit 1; }`,
+    );
+    const result = await push(await songRepository(50_000), [url, 'HEAD:main'], { env });
+    expect(sorted(result)).toBe(refused);
+    expect(gitFailure(result, ['push'])).toMatchObject({ message: /Quota: 40 KB are yours/, hint: /quota/ });
+    expect(sorted(await push(await songRepository(), [url, 'HEAD:main'], { env }))).toBe('done');
+  });
+
   it('has a full disk: it is tried again later', async () => {
     const disk = await smallDisk(1024 * 1024);
     const { url, env } = await start({ parent: disk });
