@@ -6,7 +6,7 @@ import { loadView } from '../lock/cache.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
-import { listQueue } from '../queue/entries.ts';
+import { lookAtQueue } from '../queue/rebuild.ts';
 import type { Clock } from '../system/clock.ts';
 import { programHasOpen } from '../system/processes.ts';
 
@@ -81,7 +81,8 @@ export function startKeeper(
   };
 
   const giveBack = async (): Promise<void> => {
-    published = (await listQueue(project)).entries.length === 0;
+    const { entries } = await lookAtQueue(project);
+    published = !entries.some(({ branch }) => branch === project.config.branch);
     if (!published || clock.monotonic() - activeAt.monotonic < idleLimitMs) return;
     const ctx = await lockContext(project, clock, stopped.signal);
     const { mine } = await cachedStatus(ctx);

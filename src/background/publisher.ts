@@ -2,6 +2,7 @@ import { lockContext } from '../lock/context.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
 import { noteIntent } from '../queue/entries.ts';
+import { rebuildQueue } from '../queue/rebuild.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
 import { publishQueue, type Taken, takeLock } from '../sync/publish.ts';
 
@@ -52,19 +53,28 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
   };
 
   const once = async (): Promise<number> => {
-    if (wanted.lock && config.lock.auto) await earlyLock();
+    const letIn = wanted.lock && config.lock.auto && (await earlyLock());
     wanted.lock = false;
-    if (!config.push.auto || !wanted.publish) return Infinity;
+    if (!wanted.publish) return Infinity;
     wanted.publish = false;
-    const drained = await publishQueue(project, { clock, signal: stopped.signal, patienceMs: 10_000, onLocked });
-    if (drained.outcome === 'nothing-to-do') return Infinity;
-    if (drained.outcome === 'published') {
-      const { commit, bytesSent, rescue } = drained.published;
-      tellOnce({ event: 'published', commit, versions: drained.entries, bytesSent, rescue });
+    if (!config.push.auto) {
+      await rebuildQueue(project, clock.now());
       return Infinity;
     }
-    wanted.publish = true;
-    return complain(drained.failure, drained.entries, drained.retryAt);
+    const urgency = letIn ? 'reachable' : 'when-due';
+    const ports = { clock, signal: stopped.signal, patienceMs: 10_000, urgency, onLocked } as const;
+    let waitMs = Infinity;
+    for (const one of await publishQueue(project, ports)) {
+      const { versions } = one;
+      if (one.outcome === 'published') {
+        const { commit, bytesSent, rescue } = one.published;
+        tellOnce({ event: 'published', commit, versions, bytesSent, rescue });
+      } else {
+        wanted.publish = true;
+        waitMs = Math.min(waitMs, complain(one.failure, versions, one.retryAt));
+      }
+    }
+    return waitMs;
   };
 
   const complain = (failure: Failure, versions: number, retryAt: number | null): number => {
@@ -74,8 +84,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
       const retryMs = retryAt === null ? null : Math.max(0, retryAt - clock.now());
       tellOnce({ event: 'not-published', versions, failure, retryMs });
     }
-    // What waits for a person is looked at again when something new is queued.
-    return retryAt === null ? Infinity : Math.min(Math.max(50, retryAt - clock.now()), config.pull.pollSeconds * 1000);
+    return retryAt === null ? Infinity : Math.max(50, retryAt - clock.now());
   };
 
   /** No network, no lock: the work goes on all the same, and what it began on is noted. */
@@ -87,22 +96,28 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     await noteIntent(project, { commit, branch: config.branch, createdAt, base, paths: workedOn });
   };
 
-  const earlyLock = async (): Promise<void> => {
+  /** Has the remote just let us in? */
+  const earlyLock = async (): Promise<boolean> => {
     try {
       const outcome = await takeLock(project, await lockContext(project, clock, stopped.signal));
       onLocked(outcome);
+      return outcome !== 'already-mine';
     } catch (error) {
       const failure = asFailure(error);
       // Offline is told when the version cannot be published; who has the lock is told now.
       if (failure.code === 'OFFLINE') await intend();
       if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions: 0, failure });
+      return false;
     }
   };
 
   const loop = (async () => {
     while (!stopped.signal.aborted) {
       wakeUp = new AbortController();
-      const waitMs = await once().catch((error: unknown) => complain(asFailure(error), 0, clock.now() + 1000));
+      const waitMs = await once().catch((error: unknown) => {
+        wanted.publish = true;
+        return complain(asFailure(error), 0, clock.now() + 1000);
+      });
       const more = wakeUp.signal.aborted || stopped.signal.aborted;
       if (!more) await pause(waitMs);
     }

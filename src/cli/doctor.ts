@@ -7,7 +7,7 @@ import type { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
 import type { Project } from '../project/project.ts';
 import { whoHas } from '../project/guard.ts';
-import { readAttempt } from '../queue/attempts.ts';
+import { failureOf, readAttempts } from '../queue/attempts.ts';
 import { hookStatus } from '../setup/hooks.ts';
 import { command } from './command.ts';
 
@@ -116,13 +116,10 @@ function allowed({ namespace, atomic, deletes, branch, said }: Capabilities, nam
 }
 
 async function queueCheck(project: Project): Promise<Check> {
-  const attempt = await readAttempt(project);
-  if (attempt?.state !== 'halted' || attempt.lastError === null) return good('queue', 'nothing is stuck');
-  return bad(
-    'queue',
-    `publishing has stopped: ${attempt.lastError.message}`,
-    'Mend the cause, then run `oxenvcs push`.',
-  );
+  const halted = (await readAttempts(project)).find(({ state }) => state === 'halted');
+  const failure = halted && failureOf(halted);
+  if (!failure) return good('queue', 'nothing is stuck');
+  return bad('queue', `publishing has stopped: ${failure.message}`, 'Mend the cause, then run `oxenvcs queue retry`.');
 }
 
 async function hooksCheck(project: Project): Promise<Check> {

@@ -1,7 +1,6 @@
 import { Failure } from '../model/failures.ts';
 import { branchTip, type Project } from '../project/project.ts';
 import { type Pushed, publishQueue } from '../sync/publish.ts';
-import type { Drained } from '../queue/drain.ts';
 import { command, type Context } from './command.ts';
 import { counted } from './format.ts';
 import type { Answer } from './output.ts';
@@ -14,34 +13,44 @@ export const push = command({
   run: async (_, context) => await pushNow(await context.project(), context),
 });
 
-/** Publishes what waits, trying again what may succeed. Throws the failure that is left in the end; what waits stays queued. */
-export async function pushNow(project: Project, context: Context): Promise<Answer> {
+/**
+ * Publishes what waits, or only what goes out together with one entry, trying again what may succeed. Throws the failure
+ * that is left in the end; what waits stays queued.
+ */
+export async function pushNow(project: Project, context: Context, only?: string): Promise<Answer> {
   const { clock, signal } = context;
   const { branch } = project.config;
   const started = clock.monotonic();
-  const { value: drained, attempts } = await withRetries(project, context, async () => {
-    const once = await publishQueue(project, { clock, signal, patienceMs: 10_000 });
-    if (once.outcome === 'not-yet') throw once.failure;
-    return once;
+  const ports = {
+    clock,
+    signal,
+    patienceMs: 10_000,
+    urgency: 'by-hand',
+    ...(only === undefined ? {} : { only }),
+  } as const;
+  const published: { versions: number; pushed: Pushed }[] = [];
+  const { attempts } = await withRetries(project, context, async () => {
+    const drained = await publishQueue(project, ports);
+    for (const one of drained)
+      if (one.outcome === 'published') published.push({ versions: one.versions, pushed: one.published });
+    const left = drained.find((one) => one.outcome === 'not-yet');
+    if (left?.outcome === 'not-yet') throw left.failure;
   });
-  const pushed = await pushedOf(project, drained);
+  const pushed = published.at(-1)?.pushed ?? (await nothing(project));
   if (pushed.rescue !== null) throw new Failure('rescued', { branch, rescue: pushed.rescue });
   const durationMs = Math.round(clock.monotonic() - started);
-  const versions = drained.outcome === 'published' ? drained.entries : 0;
+  const versions = published.reduce((sum, one) => sum + one.versions, 0);
   return {
     data: { ...pushed, branch, durationMs, attempts },
     lines: [versions === 0 ? 'Everything is published.' : `${counted(versions, 'version')} published.`],
   };
 }
 
-async function pushedOf(project: Project, drained: Exclude<Drained<Pushed>, { outcome: 'not-yet' }>): Promise<Pushed> {
-  if (drained.outcome === 'published') return drained.published;
-  return {
-    outcome: 'up-to-date',
-    commit: (await branchTip(project)) ?? '',
-    parts: 0,
-    resumedParts: 0,
-    bytesSent: 0,
-    rescue: null,
-  };
-}
+const nothing = async (project: Project): Promise<Pushed> => ({
+  outcome: 'up-to-date',
+  commit: (await branchTip(project)) ?? '',
+  parts: 0,
+  resumedParts: 0,
+  bytesSent: 0,
+  rescue: null,
+});

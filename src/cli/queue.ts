@@ -1,7 +1,9 @@
-import { readAttempt, showQueue } from '../queue/attempts.ts';
-import { rebuildQueue } from '../queue/rebuild.ts';
-import { isoTime } from '../system/clock.ts';
+import { Failure } from '../model/failures.ts';
+import { readAttempts, showQueue, type ShownEntry } from '../queue/attempts.ts';
+import { dropEntry, takeBack } from '../queue/drop.ts';
+import { lookAtQueue } from '../queue/rebuild.ts';
 import { command } from './command.ts';
+import { counted, localTime } from './format.ts';
 import { pushNow } from './push.ts';
 
 const list = command({
@@ -10,21 +12,28 @@ const list = command({
   options: (argv) => argv,
   async run(_, context) {
     const project = await context.project();
-    const { entries, damaged } = await rebuildQueue(project, isoTime(context.clock.now()));
+    const { entries, dropped, damaged } = await lookAtQueue(project);
     for (const { file, reason } of damaged)
       context.output.warn(`A queue entry was damaged (${reason}) and set aside as ${file}.`);
-    const shown = showQueue(entries, await readAttempt(project));
+    const shown = showQueue(entries, await readAttempts(project), project.config.branch);
+    const out = dropped.map(({ id, seq, commit }) => ({ id, seq, commit }));
     return {
-      data: { entries: shown },
-      lines:
-        shown.length === 0
-          ? ['Everything is published.']
-          : shown.map(({ id, state, createdAt, lastError }) =>
-              `${id}  ${state}  ${createdAt}  ${lastError?.message ?? ''}`.trimEnd(),
-            ),
+      data: { entries: shown, dropped: out },
+      lines: [
+        ...(shown.length === 0 ? [out.length === 0 ? 'Everything is published.' : 'Nothing waits.'] : shown.map(line)),
+        ...out.map(
+          ({ commit }) => `${commit.slice(0, 8)}  taken out of the queue; back with: queue retry ${commit.slice(0, 8)}`,
+        ),
+      ],
     };
   },
 });
+
+function line({ commit, kind, state, createdAt, nextAttemptAt, lastError }: ShownEntry): string {
+  const next = nextAttemptAt === null ? '' : ` Next try ${localTime(nextAttemptAt)}.`;
+  const told = lastError === null ? '' : `  ${lastError.message}${next}`;
+  return `${commit.slice(0, 8)}  ${kind}  ${state}  ${localTime(createdAt)}${told}`;
+}
 
 const sync = command({
   words: 'sync',
@@ -33,4 +42,58 @@ const sync = command({
   run: async (_, context) => await pushNow(await context.project(), context),
 });
 
-export const queue = { words: 'queue', describe: 'What is still to be published', commands: [list, sync] };
+const retry = command({
+  words: 'retry [id]',
+  describe: 'Try again now what has failed or was halted: one entry, with what goes out together with it, or all',
+  options: (argv) => argv.positional('id', { type: 'string', describe: 'As `queue list` shows it (default: all)' }),
+  async run({ id }, context) {
+    const project = await context.project();
+    if (id === undefined) return await pushNow(project, context);
+    const { kind, branch, ...entry } = await takeBack(project, id);
+    const published = project.config.branch;
+    if (kind === 'publish' && branch !== published)
+      throw new Failure('usage', {
+        detail: `${id} is a version of ${branch}, and the settings publish ${published}`,
+        command: 'queue list',
+      });
+    return await pushNow(project, context, kind === 'intent' ? undefined : entry.id);
+  },
+});
+
+const drop = command({
+  words: 'drop <id>',
+  describe: 'Take one entry out of the queue; its version stays in the history here',
+  options: (argv) =>
+    argv
+      .positional('id', { type: 'string', demandOption: true, describe: 'As `queue list` shows it' })
+      .option('force', { type: 'boolean', default: false, describe: 'Yes, it shall not be published by itself' }),
+  async run({ id, force }, context) {
+    if (!force)
+      throw new Failure('usage', {
+        detail: 'It would not be published by itself any more; if that is what you want, add --force',
+        command: 'queue drop',
+      });
+    const { entry, later } = await dropEntry(await context.project(), id, context.clock.now(), 10_000);
+    const name = entry.commit.slice(0, 8);
+    return {
+      data: { outcome: 'dropped', id: entry.id, commit: entry.commit, kind: entry.kind, branch: entry.branch, later },
+      lines: [`✓ ${name} is out of the queue.`, ...meaning(entry.kind, name, later)],
+    };
+  },
+});
+
+function meaning(kind: ShownEntry['kind'], name: string, later: number): string[] {
+  if (kind === 'intent') return ['It only noted that work began while the remote could not be asked for the lock.'];
+  const kept = 'Nothing is deleted: the version stays here.';
+  if (later > 0)
+    return [
+      `${kept} ${counted(later, 'later version')} that ${later === 1 ? 'waits' : 'wait'} build on it and will take it along.`,
+    ];
+  return [`${kept} It is published only with a later one that builds on it, or after \`oxenvcs queue retry ${name}\`.`];
+}
+
+export const queue = {
+  words: 'queue',
+  describe: 'What is still to be published',
+  commands: [list, sync, retry, drop],
+};

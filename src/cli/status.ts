@@ -9,11 +9,10 @@ import { away } from '../network/away.ts';
 import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { readRescue } from '../push/rescue.ts';
 import { watcherStatus } from '../project/watcher.ts';
-import { readAttempt, showQueue, type ShownEntry } from '../queue/attempts.ts';
-import { rebuildQueue } from '../queue/rebuild.ts';
+import { type Attempt, failureOf, readAttempts, showQueue, type ShownEntry, standing } from '../queue/attempts.ts';
+import { lookAtQueue } from '../queue/rebuild.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { remoteKind } from '../setup/remote.ts';
-import { isoTime } from '../system/clock.ts';
 import { ifMissing } from '../system/disk.ts';
 import { command } from './command.ts';
 import { counted } from './format.ts';
@@ -41,13 +40,12 @@ export const status = command({
       remoteUrl(project),
     ]);
     const unreachable = why === null ? null : await away(why, ctx);
-    const { entries } = await rebuildQueue(project, isoTime(context.clock.now()));
-    const queue = showQueue(
-      entries.filter(({ kind }) => kind === 'publish'),
-      await readAttempt(project),
-    );
+    const [found, attempts] = await Promise.all([lookAtQueue(project), readAttempts(project)]);
+    const entries = found.entries.filter((entry) => entry.kind !== 'intent');
+    const queue = showQueue(entries, attempts, config.branch);
+    const unpublished = entries.filter((entry) => entry.kind === 'publish').length + found.dropped.length;
     const behind = await count(project, [remoteBranchRef(project), '--not', `refs/heads/${config.branch}`]);
-    const problems = await problemsOf(project, unreachable, queue);
+    const problems = await problemsOf(project, unreachable, standing(attempts, entries));
     const reachable = unreachable === null ? true : unreachable.code === 'OFFLINE' ? false : null;
     const of = (...states: ShownEntry['state'][]) => queue.filter(({ state }) => states.includes(state)).length;
     const data = {
@@ -59,7 +57,7 @@ export const status = command({
       watcher: { state: watcher.state, detail: watcher.detail, pid: watcher.pid },
       lock,
       queue: { pending: of('pending', 'working', 'waiting'), failed: of('failed'), halted: of('halted') },
-      unpublished: queue.length,
+      unpublished,
       behind,
       remoteKind: kind,
       transfer: null,
@@ -72,7 +70,7 @@ export const status = command({
         describeLock(lock),
         kind === 'vault'
           ? 'Versions are only on this computer; for the band: oxenvcs init --remote ADDRESS'
-          : publishedLine(queue.length, behind),
+          : publishedLine(unpublished, behind),
         watcher.state === 'off'
           ? 'Nobody watches it: oxenvcs watch'
           : `Watched: ${watcher.state}${watcher.detail === '' ? '' : `, ${watcher.detail}`}.`,
@@ -92,7 +90,7 @@ function publishedLine(unpublished: number, behind: number): string {
 async function problemsOf(
   project: Project,
   unreachable: Failure | null,
-  queue: readonly ShownEntry[],
+  attempts: readonly Attempt[],
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
   if (unreachable !== null)
@@ -105,13 +103,13 @@ async function problemsOf(
     });
     problems.push({ code, message, hint });
   }
-  const stuck = queue.find(
-    ({ state, lastError }) =>
-      lastError !== null && (state === 'halted' || (state === 'failed' && unreachable === null)),
-  );
-  if (stuck?.lastError) {
-    const { code, message } = stuck.lastError;
-    problems.push({ code, message, hint: 'Mend the cause, then publish with `oxenvcs push`.' });
+  for (const attempt of attempts) {
+    const failure = failureOf(attempt);
+    const isHalted = attempt.state === 'halted';
+    if (failure === null || !(isHalted || (attempt.state === 'failed' && unreachable === null))) continue;
+    const { code, message, hint } = failure;
+    const after = isHalted && !hint.includes('oxenvcs push') ? ' Then send it with `oxenvcs queue retry`.' : '';
+    problems.push({ code, message, hint: `${hint}${after}` });
   }
   const damaged = await fs.readdir(path.join(project.root, '.oxenvcs', 'damaged')).catch(ifMissing([] as string[]));
   if (damaged.length > 0)

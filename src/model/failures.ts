@@ -254,6 +254,11 @@ const rows = {
     hint: 'Mend the file, or delete the line to get the default.',
   },
   usage: { code: 'USAGE', say: '{detail}.', hint: 'See `oxenvcs {command} --help`.' },
+  'no-such-entry': {
+    code: 'USAGE',
+    say: 'The queue has no entry {id}.',
+    hint: 'See what it has with `oxenvcs queue list`.',
+  },
   'no-command': { code: 'USAGE', say: '{detail}.', hint: 'See `oxenvcs --help`.' },
   'no-git': {
     code: 'CONFIG_INVALID',
@@ -312,6 +317,8 @@ const rows = {
 } satisfies Record<string, Row>;
 
 export type FailureName = keyof typeof rows;
+/** For records of failures on the disk. */
+export const failureNames = Object.keys(rows) as FailureName[];
 export type Details = Record<string, string | number | boolean | null>;
 
 /** A failure that the user can meet: a row of the table, filled in. `cause` is what `--verbose` adds. */

@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
 import { Failure } from '../model/failures.ts';
-import { readText, writeDurable } from '../system/disk.ts';
+import { ifMissing, readText, writeDurable } from '../system/disk.ts';
 import type { Project } from './project.ts';
 
 /**
@@ -47,9 +47,13 @@ export async function writeRecord(file: string, value: object): Promise<void> {
 export async function makeFolder(folder: string): Promise<void> {
   const around = path.dirname(folder);
   for (const one of [around, folder])
-    await fs.mkdir(one).catch((error: NodeJS.ErrnoException) => {
+    await fs.mkdir(one).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') throw new Failure('folder-vanished', { dir: path.dirname(around) }, error);
       if (error.code !== 'EEXIST') throw error;
+      if ((await fs.stat(one)).isDirectory()) return;
+      // Somebody's file in its place.
+      await setAside({ root: path.dirname(around) }, one);
+      await fs.mkdir(one, { recursive: true });
     });
 }
 
@@ -58,6 +62,7 @@ export async function setAside(project: Pick<Project, 'root'>, file: string): Pr
   const folder = path.join(project.root, '.oxenvcs', 'damaged');
   await fs.mkdir(folder, { recursive: true });
   const target = path.join(folder, `${new Date().toISOString().replace(/[:.]/g, '')}-${path.basename(file)}`);
-  await fs.rename(file, target);
+  // Another process may have been first.
+  await fs.rename(file, target).catch(ifMissing(undefined));
   return target;
 }

@@ -62,7 +62,7 @@ export async function isJoined(
 export type Rescued = { outcome: 'rescued'; bytesSent: number } | NotDone;
 
 /** Puts the rescue branch at `tip`. It is nobody else's, so it needs no lock; doing it twice is the same as once. */
-export async function publishRescue(ctx: LockContext, { ref }: Rescue, tip: string): Promise<Rescued> {
+export async function publishRescue(ctx: LockContext, { ref }: Pick<Rescue, 'ref'>, tip: string): Promise<Rescued> {
   const tracking = trackingOf(ctx, ref);
   const known = await tryGit(ctx.root, ['rev-parse', '--verify', '--quiet', tracking]);
   const old = known.exitCode === 0 ? known.stdout.toString('utf8').trim() : null;

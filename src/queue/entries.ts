@@ -1,18 +1,24 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
-import { git, gitLine } from '../git/run.ts';
+import { gitLine } from '../git/run.ts';
 import type { Project } from '../project/project.ts';
-import { readRecord, writeRecord } from '../project/state.ts';
-import { ifMissing, removeDurable } from '../system/disk.ts';
+import { makeFolder, readRecord, setAside } from '../project/state.ts';
+import { flushAll, ifMissing, removeAllDurable, writeAllDurable } from '../system/disk.ts';
+import { inParallel } from '../system/parallel.ts';
+import { keepQueued } from './refs.ts';
 
 /**
  * The queue on the disk: `.oxenvcs/queue/<seq>-<commit>.json`, one file an entry, so that a listing is in the order of
- * history. Hooks in plain sh write such files too. A ref keeps each commit alive until it is published.
+ * history. Hooks in plain sh write such files too. A ref keeps the commits alive until they are published (refs.ts).
  */
 
-const Entry = v.object({
+const schema = v.object({
   v: v.literal(1),
+  /**
+   * `publish`: a version of the published branch. `intent`: work that began offline. `rescue`: a version that could not
+   * go onto the team's branch, and `branch` is the one on the remote that it goes to instead.
+   */
   kind: v.picklist(['publish', 'intent', 'rescue']),
   commit: v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/)),
   branch: v.pipe(v.string(), v.nonEmpty()),
@@ -24,26 +30,34 @@ const Entry = v.object({
   paths: v.optional(v.array(v.string())),
 });
 
-export type Entry = v.InferOutput<typeof Entry> & { id: string };
+type Stored = v.InferOutput<typeof schema>;
+type Kind = Stored['kind'];
+export type Entry = Stored & { id: string };
 
 export interface Listed {
   /** In the order of history. */
   entries: Entry[];
-  /** Files that could not be read and were set aside, with the reason. */
+  /** Files that could not be read, or name a commit that is not here, and were set aside, with the reason. */
   damaged: { file: string; reason: string }[];
 }
 
-const queueFolder = (project: Pick<Project, 'root'>): string => path.join(project.root, '.oxenvcs', 'queue');
-const keepRef = (commit: string): string => `refs/oxenvcs/queue/${commit}`;
-const fileName = ({ seq, commit }: Pick<Entry, 'seq' | 'commit'>): string =>
-  `${String(seq).padStart(10, '0')}-${commit}`;
+const queueFolder = ({ root }: Pick<Project, 'root'>): string => path.join(root, '.oxenvcs', 'queue');
+const fileName = (id: string): string => `${id}.json`;
+
+/** The id is the file's name, and tells the kind: `0000000012-<commit>`, `0000000012-<commit>-intent`. */
+export function withId(entry: Stored): Entry {
+  const suffix = entry.kind === 'publish' ? '' : `-${entry.kind}`;
+  return { ...entry, id: `${String(entry.seq).padStart(10, '0')}-${entry.commit}${suffix}` };
+}
 
 /** Queues one commit. Doing it twice is the same as once. When this returns, the entry is on the disk. */
 export async function enqueue(project: Project, commit: string, branch: string, createdAt: string): Promise<Entry> {
-  const seq = Number(await gitLine(project.root, ['rev-list', '--count', commit, '--']));
-  const [entry] = await enqueueAll(project, branch, [{ commit, seq }], createdAt);
-  if (entry === undefined) throw new Error('one commit gives one entry');
-  return entry;
+  return await add(project, { kind: 'publish', commit, branch, createdAt });
+}
+
+/** The consumer could not put this commit onto the team's branch: from now on it goes to `branch`, whatever becomes of HEAD. */
+export async function noteRescue(project: Project, rescue: Pick<Entry, 'commit' | 'branch' | 'createdAt'>) {
+  return await add(project, { kind: 'rescue', ...rescue });
 }
 
 /**
@@ -54,91 +68,93 @@ export async function noteIntent(
   project: Project,
   intent: Pick<Entry, 'commit' | 'branch' | 'createdAt'> & { base: string | null; paths: string[] },
 ): Promise<void> {
-  const { entries } = await listQueue(project);
-  if (entries.some(({ kind, branch }) => kind === 'intent' && branch === intent.branch)) return;
-  const seq = Number(await gitLine(project.root, ['rev-list', '--count', intent.commit, '--']));
-  const entry = { v: 1 as const, kind: 'intent' as const, seq, ...intent };
-  await writeRecord(path.join(queueFolder(project), `${fileName(entry)}-intent.json`), entry);
+  const { entries } = await listQueue(project, 'intent');
+  if (!entries.some(({ branch }) => branch === intent.branch)) await add(project, { kind: 'intent', ...intent });
 }
 
 /** The lock is ours, or the work is on the remote: what was intended is done. */
 export async function endIntents(project: Project): Promise<void> {
-  const { entries } = await listQueue(project);
-  await removeFiles(
-    project,
-    entries.filter(({ kind }) => kind === 'intent'),
-  );
+  await removeEntries(project, (await listQueue(project, 'intent')).entries);
 }
 
-/** Queues many commits in one go; the refs that keep them alive come first. */
-export async function enqueueAll(
-  project: Project,
-  branch: string,
-  commits: { commit: string; seq: number }[],
-  createdAt: string,
-): Promise<Entry[]> {
-  await keepAlive(
-    project,
-    commits.map(({ commit }) => commit),
-  );
-  const entries: Entry[] = [];
-  for (const { commit, seq } of commits) {
-    const entry = { v: 1 as const, kind: 'publish' as const, commit, branch, seq, createdAt };
-    const id = fileName(entry);
-    await writeRecord(path.join(queueFolder(project), `${id}.json`), entry);
-    entries.push({ ...entry, id });
-  }
-  return entries;
+async function add(project: Project, what: Omit<Stored, 'v' | 'seq'>): Promise<Entry> {
+  const seq = Number(await gitLine(project.root, ['rev-list', '--count', what.commit, '--']));
+  const entry = withId({ v: 1, seq, ...what });
+  if (what.kind !== 'intent') await keepQueued(project, [what.commit]);
+  await writeEntries(project, [entry]);
+  return entry;
+}
+
+/** What keeps their commits alive comes first. */
+export async function writeEntries(project: Project, entries: readonly Entry[]): Promise<void> {
+  if (entries.length === 0) return;
+  const folder = queueFolder(project);
+  await makeFolder(folder);
+  const files = entries.map(({ id, ...entry }) => ({ name: fileName(id), data: `${JSON.stringify(entry)}\n` }));
+  await writeAllDurable(folder, files);
 }
 
 /** Reads the queue. Damaged entries are set aside; what they stood for comes back from Git (see rebuild.ts). */
-export async function listQueue(project: Pick<Project, 'root'>): Promise<Listed> {
+export async function listQueue(project: Pick<Project, 'root'>, kind?: Kind): Promise<Listed> {
   const folder = queueFolder(project);
-  const names = await fs.readdir(folder).catch(ifMissing([]));
+  const ids = (await fs.readdir(folder).catch(ifMissing<string[]>([])))
+    .filter((name) => name.endsWith('.json') && !name.startsWith('.'))
+    .map((name) => name.slice(0, -'.json'.length))
+    .filter((id) => kind === undefined || kindOf(id) === kind)
+    .toSorted();
   const listed: Listed = { entries: [], damaged: [] };
-  for (const name of names.filter((one) => one.endsWith('.json') && !one.startsWith('.')).toSorted()) {
-    const read = await readRecord(project, path.join(folder, name), Entry);
-    if (read.state === 'ok') listed.entries.push({ ...read.value, id: name.slice(0, -'.json'.length) });
+  const found = await inParallel(ids, async (id) => ({ id, read: await readEntry(project, folder, id) }));
+  for (const { id, read } of found) {
+    if (read.state === 'ok') listed.entries.push({ ...read.value, id });
     if (read.state === 'damaged') listed.damaged.push({ file: read.movedTo, reason: read.reason });
   }
   return listed;
 }
 
-/** Ends entries that are published: the files go first, then the refs that kept their commits alive. */
-export async function finish(project: Project, entries: readonly Entry[]): Promise<void> {
-  await removeFiles(project, entries);
-  await changeRefs(
-    project,
-    entries.map(({ commit }) => `delete ${keepRef(commit)}\0\0`),
+const kindOf = (id: string): Kind => (/-(intent|rescue)$/.exec(id)?.[1] as Kind | undefined) ?? 'publish';
+
+async function readEntry(project: Pick<Project, 'root'>, folder: string, id: string) {
+  const file = path.join(folder, fileName(id));
+  const read = await readRecord(project, file, schema);
+  if (read.state !== 'ok' || withId(read.value).id === id) return read;
+  const reason = 'it holds another entry than its name says';
+  return { state: 'damaged' as const, movedTo: await setAside(project, file), reason };
+}
+
+/** Sets entries aside that name a commit which is not here. */
+export async function setEntriesAside(project: Project, entries: readonly Entry[]): Promise<Listed['damaged']> {
+  const reason = 'its commit is not in this repository';
+  return await inParallel(entries, async ({ id }) => ({
+    file: await setAside(project, path.join(queueFolder(project), fileName(id))),
+    reason,
+  }));
+}
+
+/** A hook in plain sh cannot flush what it writes. */
+export async function flushEntries(project: Project, entries: readonly Entry[]): Promise<void> {
+  await flushAll(
+    queueFolder(project),
+    entries.map(({ id }) => fileName(id)),
   );
 }
 
-/**
- * Ends entries whose commits the user rewrote away from the branch (amend, rebase, reset). What was saved is not lost:
- * the commits stay reachable below `refs/oxenvcs/kept/`.
- */
-export async function supersede(project: Project, entries: readonly Entry[]): Promise<void> {
-  await changeRefs(
-    project,
-    entries.map(({ commit }) => `update refs/oxenvcs/kept/${commit}\0${commit}\0\0`),
-  );
-  await finish(project, entries);
-}
-
-/** Gives each entry the ref that keeps its commit alive: one that was queued by a hook in plain sh has none yet. */
-export async function keepAlive(project: Project, commits: readonly string[]): Promise<void> {
-  const kept = new Set((await git(project.root, ['for-each-ref', '--format=%(refname)', keepRef('')])).split('\n'));
-  const missing = commits.filter((commit) => !kept.has(keepRef(commit)));
-  await changeRefs(
-    project,
-    missing.map((commit) => `update ${keepRef(commit)}\0${commit}\0\0`),
+export async function removeEntries(project: Project, entries: readonly Entry[]): Promise<void> {
+  await removeAllDurable(
+    queueFolder(project),
+    entries.map(({ id }) => fileName(id)),
   );
 }
 
-async function removeFiles(project: Project, entries: readonly Entry[]): Promise<void> {
-  for (const { id } of entries) await removeDurable(path.join(queueFolder(project), `${id}.json`));
-}
+/** An hour, ms: whoever wrote it has long ended. */
+const leftoverMs = 3_600_000;
 
-async function changeRefs({ root }: Project, changes: string[]): Promise<void> {
-  if (changes.length > 0) await git(root, ['update-ref', '-z', '--stdin'], { input: changes.join('') });
+/** Removes what producers that were killed have left half written. */
+export async function removeHalfWritten(project: Project, now: number): Promise<void> {
+  const folder = queueFolder(project);
+  const names = (await fs.readdir(folder).catch(ifMissing<string[]>([]))).filter((name) => /^\..*\.tmp$/.test(name));
+  for (const name of names) {
+    const file = path.join(folder, name);
+    const stat = await fs.lstat(file).catch(ifMissing(null));
+    if (stat !== null && Math.abs(now - stat.mtimeMs) > leftoverMs) await fs.rm(file, { force: true });
+  }
 }

@@ -9,9 +9,10 @@ import { whoHas } from '../project/guard.ts';
 import type { Project } from '../project/project.ts';
 import { publish } from '../push/publish.ts';
 import { beginRescue, endRescue, isJoined, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
+import { stateAfter, type Urgency } from '../queue/attempts.ts';
 import { type Drained, drain } from '../queue/drain.ts';
-import { endIntents } from '../queue/entries.ts';
-import type { Clock } from '../system/clock.ts';
+import { endIntents, noteRescue, removeEntries } from '../queue/entries.ts';
+import { type Clock, isoTime } from '../system/clock.ts';
 
 /** What one push did, as `push --json` gives it. */
 export interface Pushed {
@@ -29,23 +30,36 @@ export interface PublishPorts {
   signal: AbortSignal;
   /** How long another process that publishes is waited for, ms. */
   patienceMs: number;
+  urgency: Urgency;
+  /** Only what goes out together with the entry of this id. */
+  only?: string;
   /** The lock is ours now. */
   onLocked?: (outcome: Taken) => void;
 }
 
-/** One pass: takes the lock if it is free, then everything that waits goes out as one atomic push. */
+/** One pass: takes the lock if it is free, then everything that waits goes out, each branch as one atomic push. */
 export async function publishQueue(
   project: Project,
-  { clock, signal, patienceMs, onLocked }: PublishPorts,
-): Promise<Drained<Pushed>> {
-  const { network } = project.config;
+  { clock, signal, patienceMs, urgency, only, onLocked }: PublishPorts,
+): Promise<Drained<Pushed>[]> {
+  const { network, pull } = project.config;
   const backoff = new RetryPolicy({ initialMs: network.initialBackoffMs, maxMs: network.maxBackoffMs });
   return await drain(project, {
     clock,
     signal,
     patienceMs,
-    backoffMs: (attempts, failure) => backoff.delay(attempts, failure),
-    publish: async (tip, ended) => await publishTip(project, await lockContext(project, clock, ended), tip, onLocked),
+    urgency,
+    ...(only === undefined ? {} : { only }),
+    backoffMs: (attempts, failure) => {
+      const ms = backoff.delay(attempts, failure);
+      // Whether the lock is free now is worth a look as often as the remote is looked at anyway.
+      return stateAfter(failure) === 'waiting' ? Math.min(ms, pull.pollSeconds * 1000) : ms;
+    },
+    publish: async ({ kind, branch, tip }, ended) => {
+      const ctx = await lockContext(project, clock, ended);
+      if (kind === 'publish') return await publishTip(project, ctx, tip, onLocked);
+      return await pushRescue(project, ctx, `refs/heads/${branch}`, tip);
+    },
   });
 }
 
@@ -60,7 +74,7 @@ async function publishTip(
   if (rescue !== null) {
     const asked = await isJoined(ctx, tip);
     if ('failure' in asked) throw await away(asked.failure, ctx);
-    if (!asked.joined) return await pushRescue(project, ctx, rescue, tip);
+    if (!asked.joined) return await divert(project, ctx, rescue, tip);
     await endRescue(project);
   }
   try {
@@ -71,7 +85,7 @@ async function publishTip(
     return await publishCommit(ctx, tip);
   } catch (error) {
     if (!(error instanceof Failure && (await isForRescue(ctx, error)))) throw error;
-    return await pushRescue(project, ctx, await beginRescue(project, ctx), tip);
+    return await divert(project, ctx, await beginRescue(project, ctx), tip);
   }
 }
 
@@ -81,11 +95,20 @@ async function isForRescue(ctx: LockContext, { row, code }: Failure): Promise<bo
   return code === 'LOCK_HELD' && (await loadView(ctx)).lost !== null;
 }
 
-async function pushRescue(project: Project, ctx: LockContext, rescue: Rescue, tip: string): Promise<Pushed> {
-  const pushed = await publishRescue(ctx, rescue, tip);
+/** Noted first: whatever becomes of HEAD, and of this try, the commit goes to the rescue branch in the end. */
+async function divert(project: Project, ctx: LockContext, { ref }: Rescue, tip: string): Promise<Pushed> {
+  const branch = ref.replace(/^refs\/heads\//, '');
+  const entry = await noteRescue(project, { commit: tip, branch, createdAt: isoTime(ctx.clock.now()) });
+  const pushed = await pushRescue(project, ctx, ref, tip);
+  await removeEntries(project, [entry]);
+  return pushed;
+}
+
+async function pushRescue(project: Project, ctx: LockContext, ref: string, tip: string): Promise<Pushed> {
+  const pushed = await publishRescue(ctx, { ref }, tip);
   if (pushed.outcome !== 'rescued') throw await away(pushed.failure, ctx);
   await endIntents(project);
-  const branch = rescue.ref.replace(/^refs\/heads\//, '');
+  const branch = ref.replace(/^refs\/heads\//, '');
   return { outcome: 'pushed', commit: tip, parts: 1, resumedParts: 0, bytesSent: pushed.bytesSent, rescue: branch };
 }
 

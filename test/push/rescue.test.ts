@@ -56,7 +56,7 @@ test('work that the team went on without is kept on a rescue branch of the remot
   // Here all is as it was, and nothing waits: it is on the remote.
   expect(await fs.readFile(path.join(ann, 'Song.als'), 'utf8')).toBe('Ann’s');
   expect(await gitLine(ann, ['rev-parse', 'HEAD'])).toBe(ours);
-  expect((await run(['queue', 'list', '--json'])).json()).toEqual({ entries: [] });
+  expect((await run(['queue', 'list', '--json'])).json()).toMatchObject({ entries: [] });
   expect((await run(['status', '--json'])).json()).toMatchObject({ unpublished: 0, problems: [{ code: 'CONFLICT' }] });
   expect((await run(['log', '--json'])).json()).toMatchObject({
     versions: [{ message: 'Ann’s', published: true }, {}],

@@ -1,201 +1,182 @@
-import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
-import { Failure } from '../../src/model/failures.ts';
-import { openProject, type Project } from '../../src/project/project.ts';
-import { showQueue, readAttempt } from '../../src/queue/attempts.ts';
-import { drain } from '../../src/queue/drain.ts';
 import { enqueue, listQueue } from '../../src/queue/entries.ts';
-import { rebuildQueue } from '../../src/queue/rebuild.ts';
-import { systemClock } from '../../src/system/clock.ts';
-import { projectWithRemote } from '../support/project.ts';
+import { lookAtQueue, rebuildQueue } from '../../src/queue/rebuild.ts';
+import { byHand } from '../setup/helpers.ts';
+import { at, forget, ourRefs, publishedUpTo, queueFiles, queueing, versions } from '../support/queueing.ts';
 import { write } from '../support/sandbox.ts';
 
-const at = '2026-01-01T00:00:00.000Z';
-const signal = new AbortController().signal;
-
-async function versions(project: Project, count: number): Promise<string[]> {
-  const made: string[] = [];
-  for (let i = 0; i < count; i++) {
-    // The same message in the same second would be the same commit.
-    await git(project.root, ['commit', '--quiet', '--allow-empty', '-m', `version ${randomUUID()}`]);
-    made.push(await gitLine(project.root, ['rev-parse', 'HEAD']));
-  }
-  return made;
-}
-
-async function publishedUpToNow(project: Project): Promise<void> {
-  await git(project.root, ['update-ref', 'refs/remotes/origin/main', 'HEAD']);
-}
-
-const commits = async (project: Project) => (await listQueue(project)).entries.map(({ commit }) => commit);
-const queueFiles = async (project: Project) => await fs.readdir(path.join(project.root, '.oxenvcs', 'queue'));
+const now = Date.parse(at);
 
 test('entries are listed in the order of history, whatever order they were queued in', async () => {
-  const { project } = await projectWithRemote();
+  const { project } = await queueing();
   const made = await versions(project, 12);
   for (const commit of made.toReversed()) await enqueue(project, commit, 'main', at);
-  expect(await commits(project)).toEqual(made);
+  expect((await listQueue(project)).entries.map(({ commit }) => commit)).toEqual(made);
 });
 
-test('queueing twice is the same as once', async () => {
-  const { project } = await projectWithRemote();
-  await publishedUpToNow(project);
+test('producers that write the same commit at the same time leave one entry, whole', async () => {
+  const { project } = await queueing();
   const [commit = ''] = await versions(project, 1);
-  await enqueue(project, commit, 'main', at);
-  await enqueue(project, commit, 'main', at);
-  expect(await queueFiles(project)).toHaveLength(1);
+  await Promise.all(Array.from({ length: 8 }, async () => await enqueue(project, commit, 'main', at)));
+  expect(await queueFiles(project)).toEqual([`0000000002-${commit}.json`]);
+  expect((await listQueue(project)).damaged).toEqual([]);
 });
 
-test('a queue that was cleaned away comes back from Git, in order', async () => {
-  const { project } = await projectWithRemote();
-  await publishedUpToNow(project);
+test('a queue that was cleaned away comes back from Git, in order; who only looks sees it too, and writes nothing', async () => {
+  const { project } = await queueing();
   const made = await versions(project, 3);
-  for (const commit of made) await enqueue(project, commit, 'main', at);
+  await rebuildQueue(project, now);
+  const before = await lookAtQueue(project);
   await git(project.root, ['clean', '-fdxq']);
-  expect((await rebuildQueue(project, at)).entries.map(({ commit }) => commit)).toEqual(made);
+  expect((await lookAtQueue(project)).entries.map(({ id }) => id)).toEqual(before.entries.map(({ id }) => id));
+  await expect(queueFiles(project)).rejects.toThrow('ENOENT');
+  expect((await rebuildQueue(project, now)).entries.map(({ commit }) => commit)).toEqual(made);
   expect(await queueFiles(project)).toHaveLength(3);
 });
 
-test('a damaged entry is set aside and reported, and its commit is queued again', async () => {
-  const { project } = await projectWithRemote();
-  await publishedUpToNow(project);
+test.each([
+  ['half an entry', (name: string) => ({ [name]: '{"v":1,"kind":"pub' })],
+  ['zeros of a lost disk block', (name: string) => ({ [name]: '\0'.repeat(100) })],
+  ['another entry under this name', (name: string, other: string) => ({ [name]: other })],
+])('%s is set aside and reported, and its commit is queued again', async (_, damage) => {
+  const { project } = await queueing();
   const made = await versions(project, 2);
-  for (const commit of made) await enqueue(project, commit, 'main', at);
-  const [first = ''] = await queueFiles(project);
-  await fs.writeFile(path.join(project.root, '.oxenvcs', 'queue', first), '{"v":1,"kind":"pub');
-  const { entries, damaged } = await rebuildQueue(project, at);
-  expect(entries.map(({ commit }) => commit)).toEqual(made);
-  expect(damaged).toHaveLength(1);
-  expect(await fs.readFile(damaged[0]?.file ?? '', 'utf8')).toBe('{"v":1,"kind":"pub');
+  await rebuildQueue(project, now);
+  const [first = '', second = ''] = await queueFiles(project);
+  const folder = path.join(project.root, '.oxenvcs', 'queue');
+  const damaged = damage(first, await fs.readFile(path.join(folder, second), 'utf8'));
+  await write(folder, damaged);
+  const found = await rebuildQueue(project, now);
+  expect(found.entries.map(({ commit }) => commit)).toEqual(made);
+  expect(found.damaged).toHaveLength(1);
+  expect(await fs.readFile(found.damaged[0]?.file ?? '', 'utf8')).toBe(damaged[first]);
 });
 
-test('a commit that the user amended or reset away is kept, also through gc, while its entry ends', async () => {
-  const { project } = await projectWithRemote();
-  await publishedUpToNow(project);
-  const [lost = ''] = await versions(project, 1);
-  await enqueue(project, lost, 'main', at);
-  await git(project.root, ['reset', '--quiet', '--hard', 'HEAD~1']);
-  const [kept = ''] = await versions(project, 1);
-  const { entries } = await rebuildQueue(project, at);
-  expect(entries.map(({ commit }) => commit)).toEqual([kept]);
-  await git(project.root, ['update-ref', '-d', 'ORIG_HEAD']);
-  await git(project.root, ['reflog', 'expire', '--expire=now', '--all']);
-  await git(project.root, ['gc', '--quiet', '--prune=now']);
-  expect(await gitLine(project.root, ['cat-file', '-t', lost])).toBe('commit');
+test('an entry of a commit that is not here (another repository’s) is set aside and stands in nobody’s way', async () => {
+  const { project } = await queueing();
+  const [mine = ''] = await versions(project, 1);
+  const commit = 'beef'.repeat(10);
+  const text = `{"v":1,"kind":"publish","commit":"${commit}","branch":"main","seq":7,"createdAt":"${at}"}\n`;
+  await write(project.root, { [`.oxenvcs/queue/0000000007-${commit}.json`]: text });
+  const { entries, damaged } = await rebuildQueue(project, now);
+  expect(entries.map((entry) => entry.commit)).toEqual([mine]);
+  expect(damaged.map(({ reason }) => reason)).toEqual(['its commit is not in this repository']);
 });
 
-test('a queued commit survives the user’s gc before anything has looked at the queue', async () => {
-  const { project } = await projectWithRemote();
-  await publishedUpToNow(project);
+test('a file in the place of the queue is set aside', async () => {
+  const { project } = await queueing();
+  await write(project.root, { '.oxenvcs/queue': 'a file' });
+  await versions(project, 1);
+  await rebuildQueue(project, now);
+  expect(await queueFiles(project)).toHaveLength(1);
+  expect(await fs.readdir(path.join(project.root, '.oxenvcs', 'damaged'))).toHaveLength(1);
+});
+
+test('what a killed producer left half written is tidied away, but not what is being written', async () => {
+  const { project } = await queueing();
+  const [commit = ''] = await versions(project, 1);
+  await write(project.root, { '.oxenvcs/queue/.old.tmp': '{', '.oxenvcs/queue/.new.tmp': '{' });
+  await fs.utimes(path.join(project.root, '.oxenvcs/queue/.old.tmp'), 1, 1);
+  await rebuildQueue(project, Date.now());
+  expect(await queueFiles(project)).toEqual(['.new.tmp', `0000000002-${commit}.json`]);
+});
+
+test('one ref keeps a whole line of queued commits alive, also those that a hook in plain sh has queued', async () => {
+  const { project } = await queueing();
+  const made = await versions(project, 5);
+  for (const commit of made.slice(0, 3)) await enqueue(project, commit, 'main', at);
+  await rebuildQueue(project, now);
+  expect(await ourRefs(project, 'queue')).toEqual([made[4]]);
+  await git(project.root, ['reset', '--quiet', '--hard', 'HEAD~5']);
+  await forget(project);
+  expect(await gitLine(project.root, ['cat-file', '-t', made[0] ?? ''])).toBe('commit');
+});
+
+test('a commit that was just queued survives reset and gc before anything has looked at the queue', async () => {
+  const { project } = await queueing();
   const [commit = ''] = await versions(project, 1);
   await enqueue(project, commit, 'main', at);
   await git(project.root, ['reset', '--quiet', '--hard', 'HEAD~1']);
-  await git(project.root, ['update-ref', '-d', 'ORIG_HEAD']);
-  await git(project.root, ['reflog', 'expire', '--expire=now', '--all']);
-  await git(project.root, ['gc', '--quiet', '--prune=now']);
+  await forget(project);
   expect(await gitLine(project.root, ['cat-file', '-t', commit])).toBe('commit');
 });
 
-test('consecutive entries go out as one push of the last commit, and each gets its end', async () => {
-  const { project } = await projectWithRemote();
-  await publishedUpToNow(project);
-  const made = await versions(project, 4);
-  const pushed: string[] = [];
-  const ports = {
-    clock: systemClock,
-    patienceMs: 0,
-    backoffMs: () => 1000,
-    signal,
-    publish: async (tip: string) => {
-      pushed.push(tip);
-      await publishedUpToNow(project);
-    },
-  };
-  expect(await drain(project, ports)).toMatchObject({ outcome: 'published', entries: 4 });
-  expect(pushed).toEqual([made.at(-1)]);
-  expect(await queueFiles(project)).toEqual([]);
-  expect(await git(project.root, ['for-each-ref', 'refs/oxenvcs/queue'])).toBe('');
-  expect(await drain(project, ports)).toEqual({ outcome: 'nothing-to-do' });
-  expect(pushed).toHaveLength(1);
-});
-
 test.each([
-  ['offline', 'failed'],
-  ['lock-held', 'waiting'],
-  ['auth', 'halted'],
-  ['remote-refused', 'halted'],
-] as const)(
-  'a push that fails (%s) leaves every entry, %s, with the reason and the time of the next try',
-  async (row, state) => {
-    const { project } = await projectWithRemote();
-    await publishedUpToNow(project);
-    await versions(project, 2);
-    const ports = {
-      clock: { ...systemClock, now: () => Date.parse(at) },
-      patienceMs: 0,
-      backoffMs: (attempts: number) => attempts * 1000,
-      signal,
-      publish: async () => {
-        throw new Failure(row, { detail: 'no' });
-      },
-    };
-    await drain(project, ports);
-    const drained = await drain(project, ports);
-    const retryAt = state === 'halted' ? null : Date.parse(at) + 2000;
-    expect(drained).toMatchObject({ outcome: 'not-yet', entries: 2, retryAt });
-    const shown = showQueue((await listQueue(project)).entries, await readAttempt(await openProject(project.root)));
-    const nextAttemptAt = state === 'halted' ? null : '2026-01-01T00:00:02.000Z';
-    for (const entry of shown)
-      expect(entry).toMatchObject({ state, attempts: 2, nextAttemptAt, lastError: { code: new Failure(row).code } });
-  },
-);
-
-test('a version that came after the failed try is pending, not failed', async () => {
-  const { project } = await projectWithRemote();
-  await publishedUpToNow(project);
-  await versions(project, 1);
-  const publish = async () => {
-    throw new Failure('offline', { detail: 'no' });
-  };
-  await drain(project, { clock: systemClock, patienceMs: 0, backoffMs: () => 1000, signal, publish });
-  await versions(project, 1);
-  const { entries } = await rebuildQueue(project, at);
-  expect(showQueue(entries, await readAttempt(project)).map(({ state }) => state)).toEqual(['failed', 'pending']);
+  ['amend', ['commit', '--amend', '--allow-empty', '-qm', 'amended']],
+  ['rebase', ['rebase', '-q', '--force-rebase', 'HEAD~2']],
+  ['reset', ['reset', '-q', '--hard', 'HEAD~1']],
+])('the queue follows %s; what was rewritten away is kept through gc, by as few refs as will do', async (_, args) => {
+  const { project } = await queueing();
+  const { root } = project;
+  const made = await versions(project, 3);
+  await rebuildQueue(project, now);
+  // In the same second the rebased commits would be the same ones.
+  expect(await byHand(root, args, { GIT_COMMITTER_DATE: at })).toMatchObject({ code: 0 });
+  const line = (await git(root, ['rev-list', '--reverse', 'origin/main..HEAD'])).trim().split('\n');
+  const { entries } = await rebuildQueue(project, now);
+  expect(entries.map(({ commit }) => commit)).toEqual(line);
+  expect(await queueFiles(project)).toHaveLength(line.length);
+  expect(await ourRefs(project, 'kept')).toEqual([made[2]]);
+  await forget(project);
+  for (const commit of made) expect(await gitLine(root, ['cat-file', '-t', commit])).toBe('commit');
 });
 
-test('two consumers at once: the second says that the first is at work', async () => {
-  const { project } = await projectWithRemote();
-  await publishedUpToNow(project);
-  await versions(project, 1);
-  let go = (): void => undefined;
-  const mayEnd = new Promise<void>((resolve) => (go = resolve));
-  let began = (): void => undefined;
-  const started = new Promise<void>((resolve) => (began = resolve));
-  const ports = { clock: systemClock, patienceMs: 0, backoffMs: () => 1000, signal };
-  const publish = async () => {
-    began();
-    await mayEnd;
-    await publishedUpToNow(project);
-  };
-  const first = drain(project, { ...ports, publish });
-  await started;
-  await expect(drain(project, { ...ports, publish })).rejects.toMatchObject({ code: 'BUSY' });
-  expect(showQueue((await listQueue(project)).entries, await readAttempt(project))[0]?.state).toBe('working');
-  go();
-  expect(await first).toMatchObject({ outcome: 'published' });
-});
-
-test('an entry of a hook without a ref gets one', async () => {
-  const { project } = await projectWithRemote();
-  await publishedUpToNow(project);
-  const [commit = ''] = await versions(project, 1);
-  const file = `.oxenvcs/queue/0000000002-${commit}.json`;
-  await write(project.root, {
-    [file]: `{"v":1,"kind":"publish","commit":"${commit}","branch":"main","seq":2,"createdAt":"${at}"}\n`,
+test('superseded work is let go when it is on the remote after all, and when it is old and more than a hundred are newer', async () => {
+  const { project } = await queueing();
+  const { root } = project;
+  const [away = ''] = await versions(project, 1);
+  const head = await gitLine(root, ['rev-parse', 'HEAD~1']);
+  const tree = await gitLine(root, ['rev-parse', 'HEAD^{tree}']);
+  const old: string[] = [];
+  for (let i = 0; i < 102; i++) old.push(await gitLine(root, ['commit-tree', '-p', head, '-m', `${i}`, tree]));
+  const refs = old.map((commit, i) => `create refs/oxenvcs/kept/${i < 101 ? '20250101' : '20251231'}-${commit}\n`);
+  await git(root, ['update-ref', '--stdin'], {
+    input: refs.map((line, i) => line.replace('\n', ` ${old[i]}\n`)).join(''),
   });
-  await rebuildQueue(project, at);
-  expect(await gitLine(project.root, ['rev-parse', `refs/oxenvcs/queue/${commit}`])).toBe(commit);
+  await rebuildQueue(project, now);
+  await git(root, ['reset', '--quiet', '--hard', 'HEAD~1']);
+  await rebuildQueue(project, now);
+  const kept = await ourRefs(project, 'kept');
+  expect(kept).toContain(away);
+  expect(kept).toHaveLength(100);
+  await publishedUpTo(project, away);
+  await rebuildQueue(project, now);
+  expect(await ourRefs(project, 'kept')).not.toContain(away);
+});
+
+test('entries of a branch that the settings do not name any more wait, and end when they are on the remote', async () => {
+  const { project } = await queueing();
+  const { root } = project;
+  const [made = ''] = await versions(project, 1);
+  await rebuildQueue(project, now);
+  const renamed = { ...project, config: { ...project.config, branch: 'mix' } };
+  await git(root, ['branch', 'mix', 'HEAD~1']);
+  await git(root, ['update-ref', 'refs/remotes/origin/mix', 'mix']);
+  expect((await rebuildQueue(renamed, now)).entries).toMatchObject([{ commit: made, branch: 'main' }]);
+  // The new branch takes the version over.
+  await git(root, ['branch', '--force', 'mix', made]);
+  expect((await rebuildQueue(renamed, now)).entries).toMatchObject([{ commit: made, branch: 'mix' }]);
+  expect(await queueFiles(project)).toHaveLength(1);
+  await git(root, ['update-ref', 'refs/remotes/origin/other', made]);
+  await git(root, ['branch', '--force', 'mix', 'main~1']);
+  expect((await rebuildQueue(renamed, now)).entries).toEqual([]);
+  expect(await queueFiles(project)).toEqual([]);
+});
+
+test('a merge is queued with both of its lines, parents first', async () => {
+  const { project } = await queueing();
+  const { root } = project;
+  await git(root, ['checkout', '--quiet', '-b', 'idea']);
+  const idea = await versions(project, 2);
+  await git(root, ['checkout', '--quiet', 'main']);
+  const own = await versions(project, 1);
+  await git(root, ['merge', '--quiet', '--no-ff', '-m', 'joined', 'idea']);
+  const { entries } = await rebuildQueue(project, now);
+  const order = entries.map(({ commit }) => commit);
+  expect(new Set(order)).toEqual(new Set([...own, ...idea, await gitLine(root, ['rev-parse', 'HEAD'])]));
+  expect(order.indexOf(idea[0] ?? '')).toBeLessThan(order.indexOf(idea[1] ?? ''));
+  expect(entries.map(({ seq }) => seq)).toEqual([2, 3, 4, 5]);
 });
