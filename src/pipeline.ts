@@ -8,6 +8,7 @@ import { asFailure, Failure } from './model/failures.ts';
 import type { Committed, Save } from './model/save.ts';
 import { alone, whoHas } from './project/guard.ts';
 import { configPath, loadConfig, type Project } from './project/project.ts';
+import { hearByHand } from './project/by-hand.ts';
 import { noteWatcher } from './project/watcher.ts';
 import { type KeeperEvent, startKeeper } from './background/keeper.ts';
 import { listenForNews, type NewsEvent } from './background/news.ts';
@@ -15,6 +16,7 @@ import { type PublisherEvent, startPublisher } from './background/publisher.ts';
 import { enqueue } from './queue/entries.ts';
 import { type Clock, isoTime } from './system/clock.ts';
 import { exists } from './system/disk.ts';
+import { startWake } from './watch/wake.ts';
 import { type WatchEvent, watchProject } from './watch/watch.ts';
 
 export type PipelineEvent =
@@ -74,6 +76,19 @@ export async function watchAndPublish(
         profile,
         clock,
         signal: ended,
+        wake: (ports) => {
+          const events = startWake(ports);
+          const deafen = hearByHand(project, () => {
+            ports.stirred(null);
+            publisher.wake();
+          });
+          return {
+            close: async () => {
+              deafen();
+              await events.close();
+            },
+          };
+        },
         changes: async () => await withSoundSettings(root, await changes(root)),
         capture: async (path, stat) => await capture(root, path, stat),
         commit: async (save) => {

@@ -4,6 +4,7 @@ import { asFailure, Failure } from '../model/failures.ts';
 import { type Command, type GlobalOptions, makeContext } from './command.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { hooks } from './hooks.ts';
 import { init } from './init.ts';
 import { lock } from './lock.ts';
 import { log } from './log.ts';
@@ -20,7 +21,7 @@ interface Group {
   commands: readonly Command<never>[];
 }
 
-const commands = [init, watch, status, lock, queue, push, pull, log, doctor, demo] as unknown as readonly (
+const commands = [init, watch, status, lock, queue, push, pull, log, hooks, doctor, demo] as unknown as readonly (
   | Command<never>
   | Group
 )[];

@@ -6,7 +6,8 @@ import { gitFailure, sortFailure } from '../git/failures.ts';
 import type { Committed, Save } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
 import { whyNotNow } from './busy.ts';
-import { type Difference, saveMessage } from './message.ts';
+import { type Difference, differencesIn, saveMessage } from './message.ts';
+import { noteTimes } from './media-times.ts';
 import { stage } from './stage.ts';
 import { bringIndexUp, copyIndex, noteIndexBehind } from './user-index.ts';
 
@@ -71,14 +72,7 @@ async function startIndex(project: Project, index: string, head: string | null):
 
 async function differencesOf(root: string, head: string | null, tree: string): Promise<Difference[]> {
   const before = head ?? (await gitLine(root, ['hash-object', '-w', '-t', 'tree', '--stdin'], { input: '' }));
-  const text = await git(root, ['diff-tree', '-r', '-z', '--no-renames', '--name-status', before, tree]);
-  const fields = text.split('\0');
-  const differences: Difference[] = [];
-  for (let i = 0; i + 1 < fields.length; i += 2) {
-    const status = fields[i] === 'A' ? 'added' : fields[i] === 'D' ? 'deleted' : 'changed';
-    differences.push({ status, path: fields[i + 1] ?? '' });
-  }
-  return differences;
+  return differencesIn(await git(root, ['diff-tree', '-r', '-z', '--no-renames', '--name-status', before, tree]));
 }
 
 async function moveHead(
@@ -98,5 +92,6 @@ async function moveHead(
     return { outcome: 'later', reason: 'another commit was made at the same time' };
   }
   await bringIndexUp(project, index);
+  await noteTimes(project);
   return { outcome: 'committed', commit };
 }

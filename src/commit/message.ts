@@ -6,6 +6,17 @@ export interface Difference {
   path: string;
 }
 
+/** Reads `--name-status -z --no-renames`. Pure. */
+export function differencesIn(text: string): Difference[] {
+  const fields = text.split('\0');
+  const differences: Difference[] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const status = fields[i] === 'A' ? 'added' : fields[i] === 'D' ? 'deleted' : 'changed';
+    differences.push({ status, path: fields[i + 1] ?? '' });
+  }
+  return differences;
+}
+
 /**
  * The commit message of a save, for people: "Song.als saved; 2 new takes". `sessions` are the session files among the
  * differences. Takes that were left out while they grew are named in `Incomplete:` trailers.

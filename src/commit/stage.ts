@@ -68,7 +68,8 @@ async function moved(root: string, settled: Settled[]): Promise<string[]> {
   return found;
 }
 
-async function refresh(root: string, env: Record<string, string>, paths: string[]): Promise<void> {
+/** Fills in the stats of these files in an index. */
+export async function refresh(root: string, env: Record<string, string>, paths: string[]): Promise<void> {
   const args = ['add', '--refresh', '--pathspec-from-file=-', '--pathspec-file-nul'];
   const options = { env: { ...env, GIT_LITERAL_PATHSPECS: '1' }, input: paths.join('\0') };
   const result = await tryGit(root, args, options);

@@ -17,6 +17,8 @@ export interface GitOptions {
   timeoutMs?: number;
   /** Killed when standard error has said nothing for so many ms. */
   idleMs?: number;
+  /** Let git know of its hooks: only to ask where they are. */
+  hooks?: true;
   /** Sees standard error by the line, also those of a progress that overwrite each other; without credentials. */
   onStderr?: (line: string) => void;
 }
@@ -50,6 +52,9 @@ const settings = [
   // Detaching would let a maintenance process outlive us.
   'gc.autoDetach=false',
 ].flatMap((setting) => ['-c', setting]);
+
+/** No hook of the user's runs for what we do: one that hangs (reference-transaction, post-index-change) would hang the watcher. */
+const noHooks = ['-c', 'core.hooksPath=/dev/null'];
 
 /** What git itself sets for the repository at hand (`git rev-parse --local-env-vars`): wrong for any other. */
 const localVariables = [
@@ -96,7 +101,7 @@ export function gitEnvironment(over: Record<string, string> = {}): NodeJS.Proces
 
 /** Runs git. Any way of ending is a result; only an absent git throws (`no-git`). Credentials are cut from stderr. */
 export async function tryGit(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
-  const { env, onStderr, ...rest } = options;
+  const { env, onStderr, hooks, ...rest } = options;
   const told = onStderr && byLine((line) => onStderr(redact(line)));
   const talks = isTalking(args);
   const trace = talks ? traceVariables(process.env) : null;
@@ -109,7 +114,7 @@ export async function tryGit(cwd: string, args: readonly string[], options: GitO
     ...(headers ? { onTrace: headers.take } : {}),
   };
   try {
-    const result = await run('git', [...settings, ...args], call);
+    const result = await run('git', [...settings, ...(hooks ? [] : noHooks), ...args], call);
     told?.end();
     const stderr = onOneLine(redact(result.stderr), [cwd, ...args]);
     return { ...result, stderr, talks, retryAfterMs: headers?.askedMs(Date.now()) ?? null };

@@ -36,7 +36,7 @@ export async function pull(project: Project, profile: DawProfile, signal?: Abort
     return { pulled, commit: theirs };
   }
   await assertSafe(project, profile, ours, theirs);
-  const args = ['-c', 'core.hooksPath=/dev/null', 'merge', '--ff-only', '--no-stat', '--quiet', theirs];
+  const args = ['merge', '--ff-only', '--no-stat', '--quiet', theirs];
   const result = await tryGit(root, args);
   if (result.exitCode !== 0) {
     if (/would be overwritten/.test(result.stderr))

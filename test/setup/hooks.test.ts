@@ -3,15 +3,19 @@ import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { commitSave } from '../../src/commit/commit.ts';
 import { git } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
+import { addHookConfig, hookConfig, knowsHookConfig, removeHookConfig } from '../../src/setup/hook-config.ts';
 import { hookStatus, installHooks, uninstallHooks } from '../../src/setup/hooks.ts';
 import { run } from '../../src/system/process.ts';
-import { sandbox, write } from '../support/sandbox.ts';
+import { saveOf } from '../support/project.ts';
+import { repository, sandbox, write } from '../support/sandbox.ts';
 import { byHand, setUp, snapshot, song } from './helpers.ts';
 
 const commit = ['commit', '--allow-empty', '-qm', 'by hand'];
 const nothing = { done: [], warnings: [] };
+const all = 'pre-commit, prepare-commit-msg, post-commit, pre-push, post-checkout, post-merge, post-rewrite';
 
 /** A project without hooks of ours, and with these of others. */
 async function projectWith(hooks: Record<string, string> = {}): Promise<{ project: Project; hooks: string }> {
@@ -37,12 +41,12 @@ describe('hooks that were there before', () => {
       'pre-commit': 'echo "first $OXENVCS_SKIP" >&2; exit "${CODE:-0}"',
       'post-commit': 'echo after >&2; exit 3',
     });
-    expect((await installHooks(project)).done).toEqual(['Hooks: pre-commit, post-commit']);
+    expect((await installHooks(project)).done).toEqual(['Git hooks']);
     expect(await byHand(project.root, commit)).toMatchObject({ code: 0, stderr: 'first \nafter\n' });
     expect(await queued(project)).toBe(1);
     const stopped = await byHand(project.root, commit, { CODE: '7' });
     expect(stopped).toMatchObject({ code: 1, stderr: 'first \n' });
-    // Also where ours is told to stand aside.
+    // Also where ours is told to stand aside, and where another program has renamed it.
     expect(await byHand(project.root, commit, { CODE: '7', OXENVCS_SKIP: '1' })).toMatchObject({ code: 1 });
   });
 
@@ -51,6 +55,37 @@ describe('hooks that were there before', () => {
     await installHooks(project);
     expect(await runHook(project, 'pre-commit')).toBe(7);
     expect(await fs.readdir(hooks)).toContain('pre-commit.before-oxenvcs');
+  });
+
+  it('get the standard input that git gives them, byte for byte, beside ours', async () => {
+    const { project, hooks } = await projectWith({ 'pre-push': 'cat >seen; exit 3', 'post-rewrite': 'cat >>seen' });
+    await installHooks(project);
+    const lines = Array.from(
+      { length: 3000 },
+      (_, n) => `refs/heads/a\\b$(x) ${'1'.repeat(40)} refs/heads/${n} ${'0'.repeat(40)}\n`,
+    );
+    for (const input of [lines.join(''), '']) {
+      const call = { cwd: project.root, env: process.env, input };
+      expect((await run(path.join(hooks, 'pre-push'), ['origin', 'url'], call)).exitCode).toBe(3);
+      expect(await fs.readFile(path.join(project.root, 'seen'), 'utf8')).toBe(input);
+    }
+  });
+
+  it('may flood or not read at all what they are given; one that hangs hangs no command of ours', async () => {
+    const { project } = await projectWith({
+      'pre-commit': 'i=0; while [ $i -lt 20000 ]; do echo "a line of many that nobody reads"; i=$((i+1)); done',
+      'pre-push': 'exit 0',
+      'post-index-change': 'sleep 300',
+      'reference-transaction': 'sleep 300',
+    });
+    await installHooks(project);
+    await write(project.root, { 'Song.als': 'two' });
+    expect((await commitSave(project, await saveOf(project, { sessions: ['Song.als'] }))).outcome).toBe('committed');
+    await fs.rm(path.join(project.gitDir, 'hooks/post-index-change'));
+    await fs.rm(path.join(project.gitDir, 'hooks/reference-transaction'));
+    const { code, stderr } = await byHand(project.root, commit);
+    expect({ code, lines: stderr.split('\n').length }).toEqual({ code: 0, lines: 20_001 });
+    expect((await byHand(project.root, ['push', '-q', 'origin', 'main'])).code).toBe(0);
   });
 
   it('that Git would not have run are not run by us', async () => {
@@ -64,11 +99,11 @@ describe('hooks that were there before', () => {
     const { project, hooks } = await projectWith({ 'pre-commit': 'exit 0', 'shared.sh': 'exit 0' });
     await fs.symlink('shared.sh', path.join(hooks, 'post-commit'));
     await fs.chmod(path.join(hooks, 'pre-commit'), 0o700);
-    const before = await snapshot(project.gitDir);
+    const before = await snapshot(hooks);
     await installHooks(project);
     expect(await runHook(project, 'post-commit')).toBe(0);
-    expect((await uninstallHooks(project)).done).toEqual(['Hooks taken out: pre-commit, post-commit']);
-    expect(await snapshot(project.gitDir)).toEqual(before);
+    expect((await uninstallHooks(project)).done).toEqual(['Git hooks taken out']);
+    expect(await snapshot(hooks)).toEqual(before);
     expect(await uninstallHooks(project)).toEqual(nothing);
   });
 });
@@ -77,13 +112,47 @@ describe('our hooks', () => {
   it('are installed once', async () => {
     const { project } = await projectWith();
     await installHooks(project);
-    expect(await states(project)).toEqual([
-      { state: 'installed', reached: true },
-      { state: 'installed', reached: true },
-    ]);
+    expect(new Set((await states(project)).map((one) => JSON.stringify(one)))).toEqual(
+      new Set([JSON.stringify({ state: 'installed', reached: true })]),
+    );
     const before = await snapshot(project.gitDir);
     expect(await installHooks(project)).toEqual(nothing);
     expect(await snapshot(project.gitDir)).toEqual(before);
+  });
+
+  it('are mended: without their run bit, with Windows line ends, without what they share', async () => {
+    const { project, hooks } = await projectWith({ 'post-commit': 'echo before' });
+    await installHooks(project);
+    const before = await snapshot(hooks);
+    await fs.chmod(path.join(hooks, 'pre-commit'), 0o644);
+    const text = await fs.readFile(path.join(hooks, 'pre-push'), 'utf8');
+    await fs.writeFile(path.join(hooks, 'pre-push'), text.replaceAll('\n', '\r\n'));
+    await fs.rm(path.join(hooks, 'oxenvcs.sh'));
+    // Until then what was here before still runs, and nothing is in the way.
+    expect(await byHand(project.root, commit)).toMatchObject({ code: 0, stderr: expect.stringMatching(/before\n$/) });
+    const [first, , , push] = await states(project);
+    expect([first, push]).toEqual([
+      { state: 'outdated', reached: false },
+      { state: 'outdated', reached: true },
+    ]);
+    await installHooks(project);
+    expect(await snapshot(hooks)).toEqual(before);
+  });
+
+  it('are told of in the configuration of a Git that knows that: the entries, and from which version on', async () => {
+    expect(['2.39.5', '2.53.1', '2.54.0', '3.0'].map(knowsHookConfig)).toEqual([false, false, true, true]);
+    expect(hookConfig('C:\\My Songs\\.git\\oxenvcs\\hooks', 'win32').slice(0, 2)).toEqual([
+      ['hook.oxenvcs-pre-commit.command', "'C:/My Songs/.git/oxenvcs/hooks/pre-commit'"],
+      ['hook.oxenvcs-pre-commit.event', 'pre-commit'],
+    ]);
+    const { project } = await projectWith();
+    const before = await fs.readFile(path.join(project.gitDir, 'config'), 'utf8');
+    expect(await addHookConfig(project.root, "/Ann's hooks")).toBe(true);
+    expect(await addHookConfig(project.root, "/Ann's hooks")).toBe(false);
+    const { stdout } = await byHand(project.root, ['config', '--get-all', 'hook.oxenvcs-pre-push.command']);
+    expect(stdout).toBe(`'/Ann'\\''s hooks/pre-push'\n`);
+    expect(await removeHookConfig(project.root)).toBe(true);
+    expect(await fs.readFile(path.join(project.gitDir, 'config'), 'utf8')).toBe(before);
   });
 
   it('of an older version are replaced and taken out; what somebody changed is left and told', async () => {
@@ -93,20 +162,24 @@ describe('our hooks', () => {
     const now = await fs.readFile(file, 'utf8');
     await fs.writeFile(file, older(now));
     expect((await states(project))[0]).toEqual({ state: 'outdated', reached: true });
-    expect((await installHooks(project)).done).toEqual(['Hooks: pre-commit']);
+    expect((await installHooks(project)).done).toEqual(['Git hooks: pre-commit']);
     expect(await fs.readFile(file, 'utf8')).toBe(now);
     await fs.writeFile(file, older(now));
     await fs.appendFile(path.join(hooks, 'post-commit'), 'echo mine\n');
-    expect(await states(project)).toEqual([
+    const [first, , third] = await states(project);
+    expect([first, third]).toEqual([
       { state: 'outdated', reached: true },
       { state: 'edited', reached: true },
     ]);
     const { done, warnings } = await uninstallHooks(project);
     expect({ done, warnings }).toEqual({
-      done: ['Hooks taken out: pre-commit'],
+      done: [`Git hooks taken out: ${all.replace(' post-commit,', '')}`],
       warnings: [expect.stringContaining('post-commit was changed by hand')],
     });
     expect(await fs.readFile(path.join(hooks, 'post-commit'), 'utf8')).toContain('echo mine');
+    // It still works: what it shares with the others is left, too.
+    expect(await byHand(project.root, commit)).toMatchObject({ code: 0, stdout: '' });
+    expect(await queued(project)).toBe(1);
   });
 
   it('that another program replaced do not push out what was kept', async () => {
@@ -127,53 +200,48 @@ describe('our hooks', () => {
     await byHand(other, commit);
     expect(await queued(linked)).toBe(1);
     expect(await queued(project)).toBe(0);
-    expect((await states(project))[1]).toEqual({ state: 'installed', reached: true });
+    expect((await states(project))[2]).toEqual({ state: 'installed', reached: true });
   });
 
   it('are not asked for with hooks: false', async () => {
     const { project } = await projectWith();
-    expect((await states(project)).map(({ state }) => state)).toEqual(['absent', 'absent']);
+    expect(new Set((await states(project)).map(({ state }) => state))).toEqual(new Set(['absent']));
   });
 });
 
 describe('where Git looks for hooks elsewhere, nothing is written there', () => {
-  it('a folder of the team: the line to add is told, and works', async () => {
-    const { project } = await projectWith();
-    const { root } = project;
-    await script(path.join(root, '.husky/_/pre-commit'), '. "$(dirname "$0")/../pre-commit"');
-    await script(path.join(root, '.husky/_/post-commit'), '. "$(dirname "$0")/../post-commit"');
-    for (const name of ['pre-commit', 'post-commit']) await script(path.join(root, '.husky', name), 'true');
-    await git(root, ['config', 'core.hooksPath', '.husky/_']);
-    const before = await snapshot(path.join(root, '.husky'));
-    const { warnings } = await installHooks(project);
-    expect(await snapshot(path.join(root, '.husky'))).toEqual(before);
-    expect(warnings).toHaveLength(2);
-    expect((await states(project))[1]).toEqual({ state: 'installed', reached: false });
-
-    for (const warning of warnings) {
-      const [, file = '', line = ''] = /add this line to (.*?): (.*)$/.exec(warning) ?? [];
-      expect(path.dirname(file)).toBe(path.join(root, '.husky'));
-      await fs.appendFile(file, `${line}\n`);
-    }
-    expect(await installHooks(project)).toEqual(nothing);
-    await byHand(root, commit);
-    expect(await queued(project)).toBe(1);
-    const lock = { heldByOther: true, name: 'Ann', host: 'x', since: '', expiresAt: '9999-12-31T23:59:59Z' };
-    await write(root, { '.oxenvcs/state/lock.json': JSON.stringify(lock) });
-    expect((await byHand(root, commit)).code).toBe(1);
-    // Where oxenvcs is not there, the line does nothing.
-    expect((await uninstallHooks(project)).warnings).toHaveLength(2);
-    expect((await byHand(root, commit)).code).toBe(0);
-  });
-
-  it('a folder for all of the user’s repositories', async () => {
+  it('a folder for all of the user’s repositories: the line to add is told, once, and works', async () => {
     const global = await sandbox();
     await git('/', ['config', '--global', 'core.hooksPath', global]);
     onTestFinished(async () => void (await git(os.homedir(), ['config', '--global', '--unset', 'core.hooksPath'])));
-    const { warnings } = await setUp(await song());
-    expect(warnings).toEqual([expect.stringContaining(global), expect.stringContaining(global)]);
+    const { project, warnings } = await setUp(await song());
+    expect(warnings).toEqual([expect.stringContaining(`add this line to ${all} there: `)]);
     expect(await fs.readdir(global)).toEqual([]);
     expect(await git('/', ['config', '--global', '--get', 'core.hooksPath'])).toBe(`${global}\n`);
+    expect((await states(project))[0]).toEqual({ state: 'installed', reached: false });
+    const line = warnings[0]?.split(' there: ')[1] ?? '';
+    for (const name of all.split(', ')) await script(path.join(global, name), line);
+    expect(await installHooks(project)).toEqual(nothing);
+    await byHand(project.root, commit);
+    expect(await queued(project)).toBe(1);
+    // In a repository that is no project, and after oxenvcs has left, the line does nothing.
+    const other = await repository(path.join(await sandbox(), 'other'));
+    expect(await byHand(other, commit)).toMatchObject({ code: 0, stderr: '' });
+    expect((await uninstallHooks(project)).warnings).toEqual([expect.stringContaining('it does nothing now')]);
+    expect(await byHand(project.root, commit)).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('a folder that is not there, a link into the work tree', async () => {
+    const { project, hooks } = await projectWith();
+    await git(project.root, ['config', 'core.hooksPath', 'no/such folder']);
+    const missing = path.join(project.root, 'no/such folder');
+    expect((await installHooks(project)).warnings).toEqual([expect.stringContaining(`${missing}, which is not there`)]);
+    await git(project.root, ['config', '--unset', 'core.hooksPath']);
+    await fs.rm(hooks, { recursive: true });
+    await write(project.root, { 'tools/hooks/readme': 'of the team' });
+    await fs.symlink('../tools/hooks', hooks);
+    expect((await installHooks(project)).warnings).toEqual([expect.stringContaining('add this line')]);
+    expect(await fs.readdir(path.join(project.root, 'tools/hooks'))).toEqual(['readme']);
   });
 });
 
@@ -185,6 +253,13 @@ it('a hooks folder that cannot be written to does not keep a song from becoming 
   const { commit: made, warnings } = await setUp(root);
   expect(made).not.toBeNull();
   expect(warnings).toEqual([expect.stringContaining('hooks')]);
+});
+
+it('nothing is installed where our name is taken', async () => {
+  const { project, hooks } = await projectWith({ 'oxenvcs.sh': 'echo theirs' });
+  const before = await snapshot(hooks);
+  expect(await installHooks(project)).toEqual({ done: [], warnings: [expect.stringContaining('is not from oxenvcs')] });
+  expect(await snapshot(hooks)).toEqual(before);
 });
 
 /** The exit code of a hook, which `git commit` does not show. */

@@ -45,7 +45,7 @@ describe('a new project', () => {
       'Git settings for audio',
       expect.stringMatching(/^Vault, until there is a remote: .*\/vaults\/My-Song-[0-9a-f]{8}\.git$/),
       'First version, with 8 files',
-      'Hooks: pre-commit, post-commit',
+      'Git hooks',
     ]);
     const before = await snapshot(root);
     expect(await setUp(root)).toMatchObject({

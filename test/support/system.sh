@@ -6,8 +6,15 @@ set -eu
 # sshd lives where only root's PATH leads.
 PATH="$PATH:/usr/sbin:/usr/local/sbin"
 
+# Programs that bring hooks of their own come from npm, without their scripts: they would set themselves up in this repository.
+tools=$(dirname "$0")/tools
+if ! cmp -s "$tools/package-lock.json" "$tools/node_modules/.installed"; then
+  npm ci --prefix "$tools" --ignore-scripts --no-audit --no-fund --silent
+  cp "$tools/package-lock.json" "$tools/node_modules/.installed"
+fi
+
 missing() {
-  for tool in sshd ssh ssh-keygen git git-lfs openssl shellcheck; do
+  for tool in sshd ssh ssh-keygen git git-lfs openssl shellcheck pre-commit; do
     command -v "$tool" >/dev/null || echo "$tool"
   done
 }
@@ -16,9 +23,9 @@ case "$(missing)" in
 '') exit 0 ;;
 esac
 
-packages='openssh-server openssh-client git git-lfs openssl shellcheck'
+packages='openssh-server openssh-client git git-lfs openssl shellcheck pre-commit'
 if [ "$(uname)" = Darwin ]; then
-  echo "The tests need: $(missing | xargs). Get it with: brew install git git-lfs openssl shellcheck" >&2
+  echo "The tests need: $(missing | xargs). Get it with: brew install git git-lfs openssl shellcheck pre-commit" >&2
   exit 1
 elif ! command -v apt-get >/dev/null; then
   echo "The tests need: $(missing | xargs). Get it from this system's packages (on Debian: $packages)." >&2
