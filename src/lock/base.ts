@@ -1,4 +1,5 @@
-import { git, gitLine, tryGit } from '../git/run.ts';
+import { refTips } from '../git/refs.ts';
+import { gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import type { LockContext } from './context.ts';
 import { remoteTip, type Unreachable } from './look.ts';
@@ -23,15 +24,8 @@ export interface KnownBase {
 
 /** As far as is known here, without asking. */
 export async function knownBase(ctx: LockContext): Promise<KnownBase> {
-  const [remote, local] = [trackingRef(ctx), `refs/heads/${ctx.branch}`];
-  const listed = await git(ctx.root, ['for-each-ref', '--format=%(refname) %(objectname)', remote, local]);
-  const commitAt = (ref: string) =>
-    listed
-      .split('\n')
-      .find((line) => line.startsWith(`${ref} `))
-      ?.slice(ref.length + 1) ?? null;
-  const tip = commitAt(remote);
-  return { tip, held: tip !== null && (tip === commitAt(local) || (await isAncestor(ctx, tip, commitAt(local)))) };
+  const [tip = null, local = null] = await refTips(ctx.root, [trackingRef(ctx), `refs/heads/${ctx.branch}`]);
+  return { tip, held: tip !== null && (tip === local || (await isAncestor(ctx, tip, local))) };
 }
 
 /** Asks the remote, and notes what it says if `tip` (a commit, or the local branch) holds it. */

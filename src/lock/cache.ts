@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { git } from '../git/run.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
 import { isoTime } from '../system/clock.ts';
+import { inTurn } from '../system/turns.ts';
 import { type LockContext, remoteKey } from './context.ts';
 import { readRef } from './look.ts';
 import { knownRef } from './names.ts';
@@ -84,7 +85,24 @@ export interface RefUpdate {
 }
 
 /** Remembers what was seen; `refs` of ours move along. */
-export async function saveView(ctx: LockContext, view: View, refs: RefUpdate[]): Promise<View> {
+export async function saveView(ctx: LockContext, view: View, refs: RefUpdate[]): Promise<void> {
+  await inTurn(cacheFile(ctx), async () => await write(ctx, view, refs));
+}
+
+/**
+ * The same, but only if what is known is still what `view` was made from: a look at the remote takes a while, and another
+ * one of us may have changed the lock meanwhile. False: it is not.
+ */
+export async function saveViewAfter(ctx: LockContext, before: View, view: View, refs: RefUpdate[]): Promise<boolean> {
+  return await inTurn(cacheFile(ctx), async () => {
+    const now = await loadView(ctx);
+    if (commitOf(now.seen) !== commitOf(before.seen) || now.renewed?.uptime !== before.renewed?.uptime) return false;
+    await write(ctx, view, refs);
+    return true;
+  });
+}
+
+async function write(ctx: LockContext, view: View, refs: RefUpdate[]): Promise<void> {
   const { seen, onRemote, checkedAt, sinceUptime, renewed, lost } = view;
   const noted = { seen, onRemote, checkedAt, sinceUptime, renewed, lost };
   const record = { v: 1, ...forHooks(ctx, view), branch: ctx.branch, remote: remoteKey(ctx), ...noted };
@@ -93,7 +111,6 @@ export async function saveView(ctx: LockContext, view: View, refs: RefUpdate[]):
     writeRecord(cacheFile(ctx), record),
     refs.length > 0 ? git(ctx.root, ['update-ref', '--stdin'], { input }) : null,
   ]);
-  return view;
 }
 
 /**

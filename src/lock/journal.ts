@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
+import { objectId, writeObject } from '../git/loose.ts';
 import { gitLine } from '../git/run.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
 import { type LockContext, remoteKey } from './context.ts';
@@ -29,31 +30,36 @@ export async function readPending(ctx: LockContext): Promise<Pending | null> {
   return read.state === 'ok' && read.value.remote === remoteKey(ctx) ? read.value : null;
 }
 
-export async function writePending(ctx: LockContext, what: Omit<Pending, 'v' | 'remote'>): Promise<Pending> {
-  const pending: Pending = { v: 1, remote: remoteKey(ctx), ...what };
-  await writeRecord(fileOf(ctx), pending);
+/** Puts the record into the object store and notes what is about to be sent: both are on the disk when this returns. */
+export async function prepare(
+  ctx: LockContext,
+  { held, text }: Prepared,
+  what: Pick<Pending, 'moves' | 'sent'>,
+): Promise<Pending> {
+  const pending: Pending = { v: 1, remote: remoteKey(ctx), commit: held.commit, ...what };
+  await Promise.all([writeObject(ctx.root, 'commit', text), writeRecord(fileOf(ctx), pending)]);
   return pending;
 }
 
 /** Not flushed: one that comes back after a power cut is sent once more and found to be answered. */
 export const clearPending = async (ctx: LockContext): Promise<void> => await fs.rm(fileOf(ctx), { force: true });
 
-/** Puts a record into the object store, as the child of what was seen, if that is a commit. */
-export async function makeRecord(ctx: LockContext, record: LockRecord, before: Seen): Promise<Held> {
+export interface Prepared {
+  held: Held;
+  /** The bytes of the commit object. */
+  text: string;
+}
+
+/** The commit that carries a record: the child of what was seen, if that is a commit. Nothing is written yet. */
+export async function makeRecord(ctx: LockContext, record: LockRecord, before: Seen): Promise<Prepared> {
   // Somebody may have put anything there.
   const isCommit =
     before.state !== 'damaged' || (await gitLine(ctx.root, ['cat-file', '-t', before.commit])) === 'commit';
   const parent = before.state !== 'none' && isCommit ? before.commit : null;
-  const input = commitText(record, await emptyTree(ctx), parent);
-  return { commit: await gitLine(ctx.root, ['hash-object', '-w', '-t', 'commit', '--stdin'], { input }), record };
+  const text = commitText(record, await emptyTree(ctx), parent);
+  return { held: { commit: await objectId(ctx.root, 'commit', text), record }, text };
 }
 
-/** Its id depends on the repository's kind of hash. Written once a process: each process that git takes is 3 ms. */
-export async function emptyTree({ root }: Pick<LockContext, 'root'>): Promise<string> {
-  const id =
-    emptyTrees.get(root) ?? (await gitLine(root, ['hash-object', '-w', '-t', 'tree', '--stdin'], { input: '' }));
-  emptyTrees.set(root, id);
-  return id;
-}
-
-const emptyTrees = new Map<string, string>();
+/** The tree of all our records; its id depends on the repository's kind of hash. */
+export const emptyTree = async ({ root }: Pick<LockContext, 'root'>): Promise<string> =>
+  await writeObject(root, 'tree', '');

@@ -1,4 +1,5 @@
 import { gitFailure, sortFailure } from '../git/failures.ts';
+import { refTips } from '../git/refs.ts';
 import { git, gitLine, redact, tryGit } from '../git/run.ts';
 import type { Failure } from '../model/failures.ts';
 import type { LockContext } from './context.ts';
@@ -9,11 +10,12 @@ export type Unreachable = { outcome: 'unreachable'; failure: Failure } | { outco
 
 /**
  * Fetches the lock refs into our mirror (about 560 bytes, however many refs the remote has; `ls-remote` would read them
- * all) and gives what stands on this branch's.
+ * all) and gives what stands on this branch's; most often that is what is known already.
  */
 export async function fetchLock(
   ctx: LockContext,
   namespace: Namespace,
+  known: Seen,
 ): Promise<{ outcome: 'read'; seen: Seen } | Unreachable> {
   const args = [
     '-c',
@@ -31,7 +33,11 @@ export async function fetchLock(
   // Two fetches at once in one clone meet at the mirror's own refs: try again.
   for (let attempt = 1; ; attempt++) {
     const result = await tryGit(ctx.root, args, options(ctx));
-    if (result.exitCode === 0) return { outcome: 'read', seen: await readRef(ctx, mirrorRef(ctx.branch)) };
+    if (result.exitCode === 0) {
+      const [tip = null] = await refTips(ctx.root, [mirrorRef(ctx.branch)]);
+      const isKnown = known.state !== 'none' && known.commit === tip;
+      return { outcome: 'read', seen: isKnown ? known : await readRef(ctx, mirrorRef(ctx.branch)) };
+    }
     if (/cannot lock ref 'refs\/oxenvcs\/mirror\//.test(result.stderr) && attempt < 5) {
       await ctx.clock.sleep(50 * attempt, ctx.signal);
       continue;

@@ -3,7 +3,7 @@ import type { Failure } from '../model/failures.ts';
 import { loadView, saveView, type View } from './cache.ts';
 import { capabilities, learn } from './capabilities.ts';
 import type { LockContext } from './context.ts';
-import { clearPending, makeRecord, type Pending, readPending, writePending } from './journal.ts';
+import { clearPending, makeRecord, type Pending, prepare, readPending } from './journal.ts';
 import type { Verdict } from './judge.ts';
 import { readCommit, remoteTip } from './look.ts';
 import { knownRef, lockRef } from './names.ts';
@@ -31,10 +31,10 @@ export type Moved =
 export async function moveLock(ctx: LockContext, view: View, record: LockRecord, others: Move[] = []): Promise<Moved> {
   const { namespace } = await capabilities(ctx);
   const sent = { at: ctx.clock.now(), uptime: ctx.uptime() };
-  const held = await makeRecord(ctx, record, view.seen);
+  const made = await makeRecord(ctx, record, view.seen);
+  const { held } = made;
   const moves = [{ ref: lockRef(ctx.branch, namespace), old: view.onRemote, next: held.commit }, ...others];
-  const pending = await writePending(ctx, { commit: held.commit, moves, sent });
-  return await send(ctx, pending, held);
+  return await send(ctx, await prepare(ctx, made, { moves, sent }), held);
 }
 
 /**
@@ -122,8 +122,11 @@ async function landed(
   };
   const isOvertaken = found !== null && found.onRemote !== held.commit;
   const missed = found === null ? [] : followers(ctx, pending).map(({ here, next }) => ({ ref: here, to: next }));
-  await saveView(ctx, isOvertaken ? found : view, isOvertaken ? missed.slice(1) : missed);
-  await clearPending(ctx);
+  await Promise.all([
+    saveView(ctx, isOvertaken ? found : view, isOvertaken ? missed.slice(1) : missed),
+    // Should only this reach the disk, the next one finds by itself what is on the remote.
+    clearPending(ctx),
+  ]);
   return { outcome: 'done', held, bytesSent };
 }
 

@@ -1,9 +1,7 @@
 import { Failure } from '../model/failures.ts';
 import { alone } from '../project/guard.ts';
+import { inTurn, isTaken } from '../system/turns.ts';
 import type { LockContext } from './context.ts';
-
-/** Work that waits its turn within this process, by project. */
-const turns = new Map<string, Promise<unknown>>();
 
 /** How long another process of this clone is waited for, ms: one push of the lock takes seconds at most. */
 const patienceMs = 60_000;
@@ -14,29 +12,16 @@ const patienceMs = 60_000;
  * Throws `busy` when another process has it for too long.
  */
 export async function withMutex<T>(ctx: Pick<LockContext, 'root'>, work: () => Promise<T>): Promise<T> {
-  const before = turns.get(ctx.root) ?? Promise.resolve();
-  const turn = before.then(async () => await guarded(ctx, work));
-  const settled = turn.then(
-    () => undefined,
-    () => undefined,
-  );
-  turns.set(ctx.root, settled);
-  try {
-    return await turn;
-  } finally {
-    if (turns.get(ctx.root) === settled) turns.delete(ctx.root);
-  }
+  return await inTurn(ctx.root, async () => {
+    const result = await alone(ctx, 'lock', patienceMs, work);
+    if (result.outcome === 'done') return result.value;
+    throw new Failure('busy', { detail: `Process ${result.pid ?? '?'} is changing the lock of this project` });
+  });
 }
 
 /** The same, but only if nobody is at it just now; null otherwise. */
 export async function ifNobodyElse<T>(ctx: Pick<LockContext, 'root'>, work: () => Promise<T>): Promise<T | null> {
-  if (turns.has(ctx.root)) return null;
+  if (isTaken(ctx.root)) return null;
   const result = await alone(ctx, 'lock', 0, work);
   return result.outcome === 'done' ? result.value : null;
-}
-
-async function guarded<T>(ctx: Pick<LockContext, 'root'>, work: () => Promise<T>): Promise<T> {
-  const result = await alone(ctx, 'lock', patienceMs, work);
-  if (result.outcome === 'done') return result.value;
-  throw new Failure('busy', { detail: `Process ${result.pid ?? '?'} is changing the lock of this project` });
 }

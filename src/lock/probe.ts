@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { gitLine, tryGit } from '../git/run.ts';
+import { writeObject } from '../git/loose.ts';
+import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { type Capabilities, learn } from './capabilities.ts';
 import type { LockContext } from './context.ts';
@@ -105,7 +106,7 @@ async function probeCommit(ctx: LockContext, tree: string, parent: string | null
   const who = `oxenvcs <oxenvcs@localhost> ${Math.floor(ctx.clock.now() / 1000)} +0000`;
   const head = `tree ${tree}\n${parent === null ? '' : `parent ${parent}\n`}author ${who}\ncommitter ${who}\n`;
   const input = `${head}\nWhat does this remote allow? ${randomUUID()}\n`;
-  return await gitLine(ctx.root, ['hash-object', '-w', '-t', 'commit', '--stdin'], { input });
+  return await writeObject(ctx.root, 'commit', input);
 }
 
 function notUsable(swapped: Exclude<Swapped, { outcome: 'done' }>): Unreachable {

@@ -60,7 +60,7 @@ export async function swap(
     ...follow.flatMap(({ ref, here }) => ['-c', `remote.${remoteName}.fetch=+${ref}:${here}`]),
     'push',
     '--porcelain',
-    '--progress',
+    ...(carries ? ['--progress'] : []),
     '--no-verify',
     '--recurse-submodules=no',
     ...(atomic ? ['--atomic'] : []),

@@ -1,6 +1,6 @@
 import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
-import { commitOf, keepAlive, loadView, type Loss, saveView, type View } from './cache.ts';
+import { commitOf, keepAlive, loadView, type Loss, saveViewAfter, type View } from './cache.ts';
 import { capabilities } from './capabilities.ts';
 import type { LockContext } from './context.ts';
 import { judge, type Verdict } from './judge.ts';
@@ -13,16 +13,13 @@ export type Looked = { outcome: 'read'; view: View; verdict: Verdict } | Unreach
 /** Asks the remote what stands on the lock, and remembers it. One connection. */
 export async function lookAtLock(ctx: LockContext): Promise<Looked> {
   const { namespace } = await capabilities(ctx);
-  const fetched = await fetchLock(ctx, namespace);
+  const fetched = await fetchLock(ctx, namespace, (await loadView(ctx)).seen);
   if (fetched.outcome !== 'read') return fetched;
   for (;;) {
     const before = await loadView(ctx);
     const view = await viewAfter(ctx, before, fetched.seen);
-    // Another process of ours may have changed the lock meanwhile: what it knows must not be overwritten.
-    const now = await loadView(ctx);
-    if (commitOf(now.seen) !== commitOf(before.seen) || now.renewed?.uptime !== before.renewed?.uptime) continue;
     const isNew = commitOf(view.seen) !== commitOf(before.seen) || before.checkedAt === null;
-    await saveView(ctx, view, isNew ? keepAlive(ctx, view.seen) : []);
+    if (!(await saveViewAfter(ctx, before, view, isNew ? keepAlive(ctx, view.seen) : []))) continue;
     return { outcome: 'read', view, verdict: verdictOn(ctx, view) };
   }
 }

@@ -18,7 +18,7 @@ export async function writeDurable(
   const folder = path.dirname(file);
   await fs.mkdir(folder, { recursive: true });
   await replace(file, data, mode, scratch);
-  await syncFolder(folder);
+  await flushFolder(folder);
 }
 
 /**
@@ -29,7 +29,7 @@ export async function writeAllDurable(folder: string, files: readonly { name: st
   if (files.length === 0) return;
   await fs.mkdir(folder, { recursive: true });
   await inParallel(files, async ({ name, data }) => await replace(path.join(folder, name), data, 0o644, folder));
-  await syncFolder(folder);
+  await flushFolder(folder);
 }
 
 async function replace(file: string, data: string | Uint8Array, mode: number, scratch: string): Promise<void> {
@@ -58,7 +58,7 @@ export async function removeDurable(file: string): Promise<void> {
 export async function removeAllDurable(folder: string, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   await inParallel(names, async (name) => await fs.rm(path.join(folder, name), { force: true }));
-  await syncFolder(folder);
+  await flushFolder(folder);
 }
 
 /** Flushes files that another program wrote into one folder without flushing them, and their names. Missing ones are fine. */
@@ -74,11 +74,11 @@ export async function flushAll(folder: string, names: readonly string[]): Promis
       await handle.close();
     }
   });
-  await syncFolder(folder);
+  await flushFolder(folder);
 }
 
 /** Flushes a folder's names. Windows cannot open folders and needs no flush of them. */
-async function syncFolder(folder: string): Promise<void> {
+export async function flushFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await fs.open(folder, constants.O_RDONLY).catch(ifMissing(null));
   if (handle === null) return;
