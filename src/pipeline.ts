@@ -1,3 +1,5 @@
+import { finishCheckout } from './checkout/checkout.ts';
+import { isUnderWay } from './checkout/journal.ts';
 import { capture } from './commit/capture.ts';
 import { type Change, changes } from './commit/changes.ts';
 import { commitSave } from './commit/commit.ts';
@@ -89,7 +91,8 @@ export async function watchAndPublish(
             },
           };
         },
-        changes: async () => await withSoundSettings(root, await changes(root)),
+        // What is just being brought in is no save of anybody.
+        changes: async () => ((await filesLieStill(project)) ? await withSoundSettings(root, await changes(root)) : []),
         capture: async (path, stat) => await capture(root, path, stat),
         commit: async (save) => {
           const committed = await makeVersion(project, save, clock, tell);
@@ -116,6 +119,10 @@ export async function watchAndPublish(
   });
   if (guarded.outcome === 'taken') throw new Failure('already-watched', { dir: root, pid: guarded.pid ?? '?' });
 }
+
+/** False: another process is moving files from one version to another. A move that was broken off is ended first. */
+const filesLieStill = async (project: Project): Promise<boolean> =>
+  !(await isUnderWay(project)) || (await finishCheckout(project));
 
 /** Settings that do not hold become no version: once published, they would stop every oxenvcs of the team. */
 async function withSoundSettings(root: string, found: Change[]): Promise<Change[]> {

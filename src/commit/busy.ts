@@ -10,6 +10,8 @@ const marks: Record<string, string> = {
   CHERRY_PICK_HEAD: 'a cherry-pick is under way',
   REVERT_HEAD: 'a revert is under way',
   BISECT_LOG: 'a bisect is under way',
+  // Ours: see checkout/journal.ts.
+  'oxenvcs/checkout.json': 'versions of the team are being brought in',
 };
 
 /** Why no version may be made now, or null: never in the middle of the user's own Git work. */

@@ -91,7 +91,7 @@ async function moveHead(
     if (['disk-full', 'no-rights'].includes(sortFailure(result).row)) throw gitFailure(result, args);
     return { outcome: 'later', reason: 'another commit was made at the same time' };
   }
-  await bringIndexUp(project, index);
+  await bringIndexUp(project, { made: index });
   await noteTimes(project);
   return { outcome: 'committed', commit };
 }

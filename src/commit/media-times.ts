@@ -44,9 +44,10 @@ export async function noteTimes(project: Project, when: Noted = 'after-commit'):
 }
 
 /**
- * After git has written files: those that hold the same bytes as at an earlier time get that time back. Gives their paths.
+ * After files were written (`written`; not given: by git, and nobody knows which): those that hold the same bytes as at an
+ * earlier time get that time back. Gives their paths.
  */
-export async function restoreTimes(project: Project): Promise<string[]> {
+export async function restoreTimes(project: Project, written?: ReadonlySet<string>): Promise<string[]> {
   const { root, gitDir } = project;
   const earlier = [
     await mediaIn(root, notedIndex(project, 'after-checkout')),
@@ -59,6 +60,7 @@ export async function restoreTimes(project: Project): Promise<string[]> {
   for (const { path, oid, time } of learned) known[path] = withTime(known[path] ?? {}, oid, time);
   const restored: string[] = [];
   for (const one of now.values()) {
+    if (written?.has(one.path) === false) continue;
     const unchanged = earlier.map((takes) => takes.get(one.path)).findLast((take) => take?.oid === one.oid);
     const time = unchanged?.time ?? known[one.path]?.[one.oid];
     if (time !== undefined && time !== one.time && (await giveBack(root, one, time))) restored.push(one.path);

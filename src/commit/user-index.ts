@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
-import { git, gitAsks, tryGit } from '../git/run.ts';
 import { gitFailure } from '../git/failures.ts';
+import { git, gitAsks, tryGit } from '../git/run.ts';
+import { diffTrees, indexInfo, zeroLike } from '../git/tree.ts';
 import type { Project } from '../project/project.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
 import { ifMissing, removeDurable } from '../system/disk.ts';
-import { takeIndexLock, timesOf } from './index-lock.ts';
+import { type IndexLock, takeIndexLock, timesOf } from './index-lock.ts';
 
 /**
  * After a commit made in an index of our own, the user's index still holds the versions before it: their next plain
@@ -35,10 +36,13 @@ export async function noteIndexBehind(project: Project, from: string | null, to:
 }
 
 /**
- * Brings the user's index up to what is noted; `made` is the index that the last commit was built in. False: somebody
- * holds index.lock; call again later.
+ * Brings the user's index up to what is noted; `made` is the index that the last commit was built in, `ours` index.lock
+ * where the caller holds it. False: somebody else holds it; call again later.
  */
-export async function bringIndexUp(project: Project, made?: string): Promise<boolean> {
+export async function bringIndexUp(
+  project: Project,
+  { made, ours }: { made?: string; ours?: IndexLock } = {},
+): Promise<boolean> {
   const noted = await readRecord(project, journalFile(project), Journal);
   if (noted.state !== 'ok') return true;
   const { from } = noted.value;
@@ -47,7 +51,7 @@ export async function bringIndexUp(project: Project, made?: string): Promise<boo
     await removeDurable(journalFile(project));
     return true;
   }
-  const lock = await takeIndexLock(project.gitDir);
+  const lock = ours ?? (await takeIndexLock(project.gitDir));
   if (lock === null) return false;
   const copy = path.join(project.gitDir, 'oxenvcs', `user-index-${randomUUID()}`);
   try {
@@ -106,25 +110,20 @@ async function isTree({ root }: Project, index: string, commit: string | null): 
 async function follow(project: Project, index: string, from: string | null, to: string): Promise<void> {
   const { root } = project;
   const env = { GIT_INDEX_FILE: index };
-  const base = from ?? (await git(root, ['hash-object', '-w', '-t', 'tree', '--stdin'], { input: '' })).trim();
-  // `:100644 100644 OLD NEW M\0path\0`
-  const raw = (await git(root, ['diff-tree', '-r', '-z', '--raw', '--no-abbrev', '--no-renames', base, to])).split(
-    '\0',
-  );
   const entries = new Map<string, string>();
   for (const line of (await git(root, ['ls-files', '--stage', '-z'], { env })).split('\0')) {
     const [meta, name] = split(line, '\t');
     if (name !== undefined) entries.set(name, meta);
   }
-  const lines: string[] = [];
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const [oldMode = '', mode = '', oldOid = '', oid = ''] = (raw[i] ?? '').replace(/^:/, '').split(' ');
-    const name = raw[i + 1] ?? '';
-    const before = /^0+$/.test(oldOid) ? undefined : `${oldMode} ${oldOid} 0`;
-    if (entries.get(name) === before) lines.push(`${/^0+$/.test(oid) ? '0' : mode} ${oid} 0\t${name}\0`);
-  }
+  const untouched = (await diffTrees(root, from, to)).filter(
+    ({ path, old }) => entries.get(path) === (old === null ? undefined : `${old.mode} ${old.oid} 0`),
+  );
+  const lines = indexInfo(
+    untouched.map(({ path, next }) => [path, next]),
+    zeroLike(to),
+  );
   const args = ['update-index', '-z', '--index-info'];
-  const result = await tryGit(root, args, { env, input: lines.join('') });
+  const result = await tryGit(root, args, { env, input: lines });
   if (result.exitCode !== 0) throw gitFailure(result, args);
   await tryGit(root, ['update-index', '-q', '--refresh'], { env });
 }

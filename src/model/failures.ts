@@ -150,7 +150,7 @@ const rows = {
   'remote-moved': {
     code: 'CONFLICT',
     say: 'Somebody published other versions of {branch} while this one waited.',
-    hint: 'Your versions are kept here and nothing is overwritten. join the two with `git pull --no-rebase`, then run `oxenvcs push`.',
+    hint: 'Your versions are kept here and nothing is overwritten. See `oxenvcs status`; where nothing is in common the two are joined by themselves.',
   },
   rescued: {
     code: 'CONFLICT',
@@ -162,6 +162,11 @@ const rows = {
     say: 'The team and this folder both have versions of {branch} that the other lacks.',
     hint: 'Nothing is overwritten: yours are kept here. Speak with the others, join the two with `git pull --no-rebase`, then run `oxenvcs push`.',
   },
+  'branch-renamed': {
+    code: 'CONFIG_INVALID',
+    say: 'The remote has no branch {branch} any more: its versions are on {other} now.',
+    hint: 'Your versions are kept here. Follow it with `git branch -m {branch} {other}`, then `oxenvcs init --branch {other}`.',
+  },
   'would-overwrite': {
     code: 'CONFLICT',
     say: 'The team’s versions change files that are changed here, too: {files}.',
@@ -170,7 +175,7 @@ const rows = {
   'daw-runs': {
     code: 'BUSY',
     say: '{daw} is running, and may have the session in memory: its next save would overwrite what is brought in.',
-    hint: 'Quit {daw}, then run `oxenvcs pull` again.',
+    hint: 'Quit {daw}, then try again.',
     retryable: true,
   },
   'not-now': {

@@ -156,7 +156,7 @@ async function look(root: string, names: readonly string[]): Promise<Settled[]> 
 async function giveIndex(project: Project, index: string): Promise<void> {
   const users = path.join(project.gitDir, 'index');
   // Where there is none no lock is taken, which nobody would take away if this is cut off; `mendIndex` makes up for it.
-  if (await exists(users)) await bringIndexUp(project, index);
+  if (await exists(users)) await bringIndexUp(project, { made: index });
   else await fs.rename(index, users);
 }
 

@@ -77,6 +77,17 @@ export async function flushAll(folder: string, names: readonly string[]): Promis
   await flushFolder(folder);
 }
 
+/** Flushes all files and folders below a folder. */
+export async function flushTree(folder: string): Promise<void> {
+  const entries = await fs.readdir(folder, { withFileTypes: true });
+  for (const entry of entries) if (entry.isDirectory()) await flushTree(path.join(folder, entry.name));
+  await flushAll(
+    folder,
+    entries.flatMap((entry) => (entry.isFile() ? [entry.name] : [])),
+  );
+  await flushFolder(folder);
+}
+
 /** Flushes a folder's names. Windows cannot open folders and needs no flush of them. */
 export async function flushFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;

@@ -7,7 +7,7 @@ import { run } from '../../src/system/process.ts';
 import { killTree } from './processes.ts';
 
 /** The program as users have it. */
-const main = path.resolve(import.meta.dirname, '../../dist/main.js');
+export const main = path.resolve(import.meta.dirname, '../../dist/main.js');
 
 export interface CliOptions {
   cwd: string;

@@ -1,0 +1,112 @@
+import { gitFailure } from '../git/failures.ts';
+import { redact } from '../git/redact.ts';
+import { git, gitLine, tryGit } from '../git/run.ts';
+import { Failure } from '../model/failures.ts';
+import { away } from '../network/away.ts';
+import { type Project, refCommit, remoteBranchRef, remoteUrl } from '../project/project.ts';
+
+/** Where the team is with the published branch. */
+export interface Team {
+  /** The commit that the remote's branch is at; null: it has none. */
+  tip: string | null;
+  /** The remote has lost the branch (deleted, or the repository was made anew): `tip` is what it was when last seen. */
+  gone: boolean;
+}
+
+/** As far as is known here, without asking. */
+export const knownTeam = async (project: Project): Promise<Team> => ({
+  tip: await refCommit(project, remoteBranchRef(project)),
+  gone: false,
+});
+
+/**
+ * Asks the remote for its branch and for the work that was rescued, and brings their versions into the object store; no
+ * file changes. One connection, some hundred bytes where nothing is new, however many refs the remote has.
+ * Throws `offline`, `auth`…; `branch-renamed`.
+ */
+export async function askTeam(project: Project, signal?: AbortSignal): Promise<Team> {
+  const { root, config } = project;
+  const tracking = remoteBranchRef(project);
+  const before = await refCommit(project, tracking);
+  const rescues = `+refs/heads/oxenvcs/rescue/*:refs/remotes/${config.remote}/oxenvcs/rescue/*`;
+  const found = await fetch(project, [`+refs/heads/${config.branch}:${arrived}`, rescues], signal);
+  if (!found) {
+    await fetch(project, [rescues], signal);
+    if (before === null) return { tip: null, gone: false };
+    await assertNotRenamed(project, before, signal);
+    return { tip: before, gone: true };
+  }
+  const now = await gitLine(root, ['rev-parse', arrived]);
+  if (now !== before) {
+    // Versions that somebody has taken off the branch by force stay here.
+    if (before !== null && !(await contains(root, now, before)))
+      await git(root, ['update-ref', `refs/oxenvcs/kept/${before}`, before]);
+    // A push of ours that landed meanwhile knows better: the old value makes it a compare-and-swap.
+    await tryGit(root, ['update-ref', tracking, now, before ?? '']);
+  }
+  return await knownTeam(project);
+}
+
+/** What was fetched, until it is known to be news. */
+const arrived = 'refs/oxenvcs/arrived/branch';
+
+/** False: the remote has no such branch. */
+async function fetch(project: Project, refspecs: string[], signal?: AbortSignal): Promise<boolean> {
+  const { root, config } = project;
+  const url = await remoteUrl(project);
+  if (url === null)
+    throw new Failure('remote-misconfigured', {
+      remote: config.remote,
+      detail: 'the project has no remote of that name',
+    });
+  const quietMs = 10 * config.network.timeoutMs;
+  const args = [
+    '-c',
+    'protocol.version=2',
+    '-c',
+    'http.lowSpeedLimit=1',
+    '-c',
+    `http.lowSpeedTime=${Math.ceil(quietMs / 1000)}`,
+    'fetch',
+    // It tells that something comes, however long that takes.
+    '--progress',
+    '--prune',
+    '--no-tags',
+    '--no-write-fetch-head',
+    '--no-recurse-submodules',
+    '--',
+    // By its address: under its name git would also move the tracking refs, past what a push of ours has just done.
+    url,
+    ...refspecs,
+  ];
+  // Two fetches at once in one clone meet at their refs: try again.
+  for (let attempt = 1; ; attempt++) {
+    const result = await tryGit(root, args, { idleMs: quietMs, ...(signal ? { signal } : {}) });
+    if (result.exitCode === 0) return true;
+    if (/^fatal: couldn't find remote ref /m.test(result.stderr)) return false;
+    if (attempt < 5 && /cannot lock ref 'refs\/(oxenvcs\/arrived|remotes)\//.test(result.stderr)) {
+      await new Promise((done) => setTimeout(done, 50 * attempt));
+      continue;
+    }
+    throw await away(gitFailure(result, args, redact(url), root), { root, remote: { url } });
+  }
+}
+
+/** The branch is gone. Does the remote hold what it held under another name, the one that a clone would get? */
+async function assertNotRenamed(project: Project, before: string, signal?: AbortSignal): Promise<void> {
+  const { root, config } = project;
+  const url = (await remoteUrl(project)) ?? '';
+  const asked = await tryGit(root, ['ls-remote', '--symref', '--', url, 'HEAD'], {
+    timeoutMs: config.network.timeoutMs,
+    ...(signal ? { signal } : {}),
+  });
+  const other = /^ref: refs\/heads\/(.+)\tHEAD$/m.exec(asked.stdout.toString('utf8'))?.[1];
+  if (other === undefined || other === config.branch) return;
+  const theirs = 'refs/oxenvcs/arrived/renamed';
+  if (!(await fetch(project, [`+refs/heads/${other}:${theirs}`], signal))) return;
+  if (await contains(root, theirs, before)) throw new Failure('branch-renamed', { branch: config.branch, other });
+}
+
+/** Is `older` in the history of `newer`? */
+export const contains = async (root: string, newer: string, older: string): Promise<boolean> =>
+  (await tryGit(root, ['merge-base', '--is-ancestor', older, newer])).exitCode === 0;
