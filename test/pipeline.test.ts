@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { git, gitLine, tryGit } from '../src/git/run.ts';
 import { type Background, background, oxenvcs } from './support/cli.ts';
-import { fileRemote, httpRemote, serverHook } from './support/remotes.ts';
+import { fileRemote, httpRemote } from './support/remotes.ts';
 import { sandbox, write } from './support/sandbox.ts';
 
 const quick = {
@@ -434,33 +434,6 @@ test('taking the lock brings in what the team published since, but never over un
   expect(refused.code).toBe(3);
   expect(refused.json()).toMatchObject({ error: { code: 'STALE_BASE' } });
   expect(await fs.readFile(path.join(song, 'Song.als'), 'utf8')).toBe('not saved as a version yet');
-});
-
-test('doctor names what the remote forbids, each trouble with its cure', async () => {
-  const remote = await fileRemote();
-  const { run, watch } = await newSong(remote.url);
-  await run(['push']);
-  const lonely = await run(['doctor', '--json']);
-  expect(lonely.code).toBe(1);
-  expect(lonely.json()).toMatchObject({ ok: false });
-  await watch();
-  const well = await run(['doctor', '--json']);
-  expect(well.json()).toMatchObject({ ok: true });
-  expect(well.code).toBe(0);
-  await serverHook(
-    remote,
-    'pre-receive',
-    'while read -r old new ref; do case $ref in refs/heads/*) echo "main is protected" >&2; exit 1;; esac; done',
-  );
-  const { checks } = (await run(['doctor', '--json'])).json() as { checks: object[] };
-  expect(checks).toContainEqual(
-    expect.objectContaining({
-      name: 'branch',
-      ok: false,
-      message: expect.stringContaining('main is protected'),
-      hint: expect.any(String),
-    }),
-  );
 });
 
 test('work that begins offline is noted with what it began on, and done when the lock can be taken', async () => {

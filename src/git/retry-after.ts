@@ -20,7 +20,12 @@ export function traceVariables(
 }
 
 /** Reads the trace as it comes. `askedMs(now)`: what the last answer asked for, ms; null where it asked for nothing. */
-export function listenForRetryAfter(): { take: (text: string) => void; askedMs: (now: number) => number | null } {
+export function listenForRetryAfter(): {
+  take: (text: string) => void;
+  askedMs: (now: number) => number | null;
+  /** What the server's clock said, ms since 1970. */
+  dateMs: () => number | null;
+} {
   let rest = '';
   let answer = new Map<string, string>();
   const take = (text: string) => {
@@ -33,7 +38,11 @@ export function listenForRetryAfter(): { take: (text: string) => void; askedMs: 
       if (name !== '') answer.set(name.toLowerCase(), value);
     }
   };
-  return { take, askedMs: (now) => retryAfterMs(answer.get('retry-after'), answer.get('date'), now) };
+  return {
+    take,
+    askedMs: (now) => retryAfterMs(answer.get('retry-after'), answer.get('date'), now),
+    dateMs: () => httpDate(answer.get('date')) || null,
+  };
 }
 
 /**

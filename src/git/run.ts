@@ -19,6 +19,8 @@ export interface GitOptions {
   idleMs?: number;
   /** Let git know of its hooks: only to ask where they are. */
   hooks?: true;
+  /** Variables that git does not get. */
+  without?: readonly string[];
   /** Sees standard error by the line, also those of a progress that overwrite each other; without credentials. */
   onStderr?: (line: string) => void;
 }
@@ -28,6 +30,8 @@ export interface GitResult extends Result {
   talks: boolean;
   /** So long the server asked to be left alone (`Retry-After`), ms. */
   retryAfterMs: number | null;
+  /** What the clock of an http server said, ms since 1970. */
+  serverDateMs: number | null;
 }
 
 /** Settings of every call of ours. */
@@ -101,7 +105,7 @@ export function gitEnvironment(over: Record<string, string> = {}): NodeJS.Proces
 
 /** Runs git. Any way of ending is a result; only an absent git throws (`no-git`). Credentials are cut from stderr. */
 export async function tryGit(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
-  const { env, onStderr, hooks, ...rest } = options;
+  const { env, onStderr, hooks, without = [], ...rest } = options;
   const told = onStderr && byLine((line) => onStderr(redact(line)));
   const talks = isTalking(args);
   const trace = talks ? traceVariables(process.env) : null;
@@ -109,7 +113,7 @@ export async function tryGit(cwd: string, args: readonly string[], options: GitO
   const call: Call = {
     ...rest,
     cwd,
-    env: gitEnvironment({ ...trace, ...env }),
+    env: { ...gitEnvironment({ ...trace, ...env }), ...Object.fromEntries(without.map((name) => [name, undefined])) },
     ...(told ? { onStderr: told.take } : {}),
     ...(headers ? { onTrace: headers.take } : {}),
   };
@@ -117,7 +121,13 @@ export async function tryGit(cwd: string, args: readonly string[], options: GitO
     const result = await run('git', [...settings, ...(hooks ? [] : noHooks), ...args], call);
     told?.end();
     const stderr = onOneLine(redact(result.stderr), [cwd, ...args]);
-    return { ...result, stderr, talks, retryAfterMs: headers?.askedMs(Date.now()) ?? null };
+    return {
+      ...result,
+      stderr,
+      talks,
+      retryAfterMs: headers?.askedMs(Date.now()) ?? null,
+      serverDateMs: headers?.dateMs() ?? null,
+    };
   } catch (cause) {
     throw await whyNotStarted(cwd, cause);
   }

@@ -1,0 +1,43 @@
+import { lockContext } from '../lock/context.ts';
+import { asFailure } from '../model/failures.ts';
+import type { Project } from '../project/project.ts';
+import type { Clock } from '../system/clock.ts';
+import { type Check, failed } from './check.ts';
+import { fileSystemChecks } from './file-system.ts';
+import { hookChecks } from './hooks.ts';
+import { programChecks } from './programs.ts';
+import { remoteChecks } from './remote.ts';
+import { stateChecks } from './state.ts';
+import { watchChecks } from './watching.ts';
+
+/** Everything that could stop it from working here. One group that fails does not hide the others. */
+export async function examine(project: Project, clock: Clock, signal: AbortSignal): Promise<Check[]> {
+  const groups: Record<string, () => Promise<Check[]>> = {
+    programs: async () => await programChecks(project),
+    remote: async () => await remoteChecks(await lockContext(project, clock, signal)),
+    state: async () => await stateChecks(project, clock),
+    hooks: async () => await hookChecks(project),
+    watching: async () => await watchChecks(project),
+    disk: async () => await fileSystemChecks(project),
+  };
+  const checks: Check[] = [];
+  for (const [name, group] of Object.entries(groups))
+    checks.push(
+      ...(await group().catch((error: unknown) => {
+        if (signal.aborted) throw error;
+        return [failed(name, asFailure(error))];
+      })),
+    );
+  return checks;
+}
+
+/** Does what can be done without harm; gives the names of what was. */
+export async function mend(checks: readonly Check[]): Promise<string[]> {
+  const done: string[] = [];
+  for (const { name, ok, fix } of checks) {
+    if (ok || fix === undefined) continue;
+    await fix();
+    done.push(name);
+  }
+  return done;
+}

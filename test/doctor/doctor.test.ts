@@ -1,0 +1,152 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Check } from '../../src/doctor/check.ts';
+import { mend } from '../../src/doctor/examine.ts';
+import { fileSystemChecks, linuxNetwork, macNetwork } from '../../src/doctor/file-system.ts';
+import { hookChecks } from '../../src/doctor/hooks.ts';
+import { remoteChecks } from '../../src/doctor/remote.ts';
+import { stateChecks } from '../../src/doctor/state.ts';
+import { watchLimit } from '../../src/doctor/watching.ts';
+import { git } from '../../src/git/run.ts';
+import { installHooks } from '../../src/setup/hooks.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { setUp, song } from '../setup/helpers.ts';
+import { oxenvcs } from '../support/cli.ts';
+import { fileRemote, httpRemote, serverHook } from '../support/remotes.ts';
+import { write } from '../support/sandbox.ts';
+import { team } from '../support/team.ts';
+
+/** What is wrong, as `severity name`, with the message. */
+const wrong = (checks: Check[]): Record<string, string> =>
+  Object.fromEntries(
+    checks.filter(({ ok }) => !ok).map(({ severity, name, message }) => [`${severity} ${name}`, message]),
+  );
+
+interface Document {
+  ok: boolean;
+  checks: { name: string; ok: boolean; message: string; hint: string | null }[];
+  fixed: string[];
+}
+
+it('a project that works is told as such, also while nobody watches it; what can be mended at once is', async () => {
+  const { url } = await fileRemote();
+  const root = await song();
+  const { project } = await setUp(root, { remote: url });
+  await oxenvcs(['push'], { cwd: root });
+  const first = await oxenvcs(['doctor', '--json'], { cwd: root });
+  const { ok, checks } = first.json() as Document;
+  expect({ ok, code: first.code, wrong: checks.filter((one) => !one.ok).map(({ name }) => name) }).toEqual({
+    ok: true,
+    code: 0,
+    wrong: ['path', 'watcher'],
+  });
+  for (const one of checks) expect(one.hint === null).toBe(one.ok);
+
+  await fs.chmod(path.join(project.gitDir, 'hooks/post-commit'), 0o644);
+  await git(root, ['config', 'core.ignoreCase', 'true']);
+  const bad = await oxenvcs(['doctor'], { cwd: root });
+  expect(bad.code).toBe(1);
+  expect(bad.stdout).toMatch(/⚠ hooks: post-commit is not reached .*\n {4}Run `oxenvcs hooks install`/);
+  expect(bad.stdout).toContain('doctor --fix');
+  const mended = await oxenvcs(['doctor', '--fix', '--json'], { cwd: root });
+  expect(mended.json()).toMatchObject({ ok: true, fixed: ['hooks', 'names'] });
+});
+
+describe('the remote', () => {
+  it('a branch that nobody may move, with what the server says', async () => {
+    const remote = await fileRemote();
+    const [ann] = await team(remote.url, ['Ann']);
+    if (!ann) throw new Error('one was asked for');
+    expect(wrong(await remoteChecks(ann.ctx))).toEqual({});
+    const body =
+      'while read -r old new ref; do case $ref in refs/heads/*) echo "main is protected" >&2; exit 1;; esac; done';
+    await serverHook(remote, 'pre-receive', body);
+    expect(wrong(await remoteChecks(ann.ctx))).toEqual({
+      'problem branch': expect.stringContaining('main is protected'),
+    });
+  });
+
+  it('a clock that is wrong, and credentials that only this terminal has', async () => {
+    const { url, env } = await httpRemote({ auth: { user: 'ann', password: 'secret' } });
+    Object.assign(process.env, env);
+    const [ann] = await team(url, ['Ann']);
+    if (!ann) throw new Error('one was asked for');
+    expect(wrong(await remoteChecks(ann.ctx))).toEqual({
+      'remark credentials': expect.stringContaining('in this terminal only'),
+    });
+    const ahead = { ...ann.ctx, clock: { ...systemClock, now: () => Date.now() + 600_000 } };
+    expect(wrong(await remoteChecks(ahead))['problem clock']).toMatch(/is (599|600) s ahead of the remote’s/);
+    const behind = { ...ann.ctx, clock: { ...systemClock, now: () => Date.now() - 600_000 } };
+    expect(wrong(await remoteChecks(behind))['problem clock']).toMatch(/is (599|600|601) s behind the remote’s/);
+    delete process.env['GIT_ASKPASS'];
+  });
+});
+
+it('what was left behind: damage, a lock of a Git that died, a merge under way', async () => {
+  const { project } = await setUp(await song());
+  const { root, gitDir } = project;
+  expect(wrong(await stateChecks(project, systemClock))).toEqual({});
+  await write(root, { '.oxenvcs/damaged/lock.json': '{' });
+  await write(gitDir, { 'index.lock': '' });
+  const later = { ...systemClock, now: () => Date.now() + 3_600_000 };
+  expect(wrong(await stateChecks(project, later))).toEqual({
+    'remark state': expect.stringContaining('1 of oxenvcs'),
+    'problem git work': expect.stringContaining('index.lock'),
+  });
+  await fs.rm(path.join(gitDir, 'index.lock'));
+  await write(gitDir, { MERGE_HEAD: '' });
+  expect(wrong(await stateChecks(project, later))).toMatchObject({
+    'remark git work': expect.stringContaining('a merge'),
+  });
+});
+
+it('hooks from before that cannot run, and the one of git-lfs that is missing', async () => {
+  const { project } = await setUp(await song(), { hooks: false });
+  const hooks = path.join(project.gitDir, 'hooks');
+  await fs.writeFile(path.join(hooks, 'pre-commit'), '#!/bin/sh\r\nexit 0\r\n', { mode: 0o755 });
+  await fs.writeFile(path.join(hooks, 'post-commit'), '#!/bin/sh\n', { mode: 0o644 });
+  expect(wrong(await hookChecks(project))).toEqual({});
+  await installHooks(project);
+  await fs.appendFile(path.join(project.root, '.gitattributes'), '*.wav filter=lfs\n');
+  expect(wrong(await hookChecks(project))).toEqual({
+    'problem pre-commit from before': expect.stringContaining('Windows'),
+    'remark post-commit from before': expect.stringContaining('run bit'),
+    'problem git-lfs hook': expect.stringContaining('does not upload'),
+  });
+});
+
+it('a full disk, and a disk that takes names otherwise than Git thinks', async () => {
+  const { project } = await setUp(await song());
+  expect(wrong(await fileSystemChecks(project))).toEqual({});
+  const full = { ...project, config: { ...project.config, disk: { reserveBytes: Number.MAX_SAFE_INTEGER } } };
+  await git(project.root, ['config', 'core.ignoreCase', 'true']);
+  const checks = await fileSystemChecks(full);
+  expect(wrong(checks)).toEqual({
+    'problem disk': expect.stringContaining('GiB free'),
+    'problem names': expect.stringContaining('another kind of disk'),
+  });
+  expect(await mend(checks)).toEqual(['names']);
+  expect(wrong(await fileSystemChecks(project))).toEqual({});
+  expect(await fs.readdir(path.join(project.root, '.oxenvcs/state'))).not.toContainEqual(
+    expect.stringContaining('.tmp'),
+  );
+});
+
+it('network drives are known by their number, or by what the system calls them', () => {
+  expect([0x6969, -11317950, 0xfe534d42, 0xef53].map(linuxNetwork)).toEqual(['NFS', 'SMB', 'SMB', null]);
+  const mounts = [
+    '/dev/disk3s1 on / (apfs, sealed, local)',
+    '//ann@nas._smb._tcp.local/music on /Volumes/My (odd) music (smbfs, nodev, nosuid)',
+    'nas:/songs on /Volumes/songs (nfs)',
+  ].join('\n');
+  expect(macNetwork(mounts, '/Users/ann/Song')).toBe(null);
+  expect(macNetwork(mounts, '/Volumes/My (odd) music/Song')).toBe('SMB');
+  expect(macNetwork(mounts, '/Volumes/songs')).toBe('NFS');
+  expect(macNetwork(mounts, '/Volumes/songs of others')).toBe(null);
+});
+
+it('more folders than the system has watches for', () => {
+  expect(watchLimit(4000, 8192).ok).toBe(true);
+  expect(watchLimit(5000, 8192)).toMatchObject({ ok: false, hint: expect.stringContaining('max_user_watches=32768') });
+});
