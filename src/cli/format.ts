@@ -14,3 +14,19 @@ export function duration(text: string, command: string): number {
 
 /** `1 version`, `2 versions` */
 export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+/** `512 bytes`, `3.4 MB`, `480 MB`: to two digits or so, in thousands as disks are sold. */
+export function size(bytes: number): string {
+  const unit = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  let [value, place] = [bytes, 0];
+  while (value >= 999.5 && place + 1 < unit.length) [value, place] = [value / 1000, place + 1];
+  return `${value < 9.95 && place > 0 ? value.toFixed(1) : Math.round(value)} ${unit[place]}`;
+}
+
+/** `45 s`, `3 min`, `2.5 h`: about. */
+export function span(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 100) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 100 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;
+}

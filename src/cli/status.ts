@@ -8,6 +8,7 @@ import { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
 import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { readRescue } from '../push/rescue.ts';
+import { transferStatus } from '../push/transfer.ts';
 import { watcherStatus } from '../project/watcher.ts';
 import { type Attempt, failureOf, readAttempts, showQueue, type ShownEntry, standing } from '../queue/attempts.ts';
 import { lookAtQueue } from '../queue/rebuild.ts';
@@ -17,6 +18,7 @@ import { ifMissing } from '../system/disk.ts';
 import { command } from './command.ts';
 import { counted } from './format.ts';
 import { describeLock } from './lock.ts';
+import { describeTransfer } from './transfer.ts';
 
 interface Problem {
   code: string;
@@ -44,6 +46,7 @@ export const status = command({
     const entries = found.entries.filter((entry) => entry.kind !== 'intent');
     const queue = showQueue(entries, attempts, config.branch);
     const unpublished = entries.filter((entry) => entry.kind === 'publish').length + found.dropped.length;
+    const transfer = await transferStatus(project);
     const behind = await count(project, [remoteBranchRef(project), '--not', `refs/heads/${config.branch}`]);
     const problems = await problemsOf(project, unreachable, standing(attempts, entries));
     const reachable = unreachable === null ? true : unreachable.code === 'OFFLINE' ? false : null;
@@ -60,7 +63,7 @@ export const status = command({
       unpublished,
       behind,
       remoteKind: kind,
-      transfer: null,
+      transfer,
       problems,
     };
     return {
@@ -71,6 +74,7 @@ export const status = command({
         kind === 'vault'
           ? 'Versions are only on this computer; for the band: oxenvcs init --remote ADDRESS'
           : publishedLine(unpublished, behind),
+        ...(transfer === null ? [] : [describeTransfer(transfer)]),
         watcher.state === 'off'
           ? 'Nobody watches it: oxenvcs watch'
           : `Watched: ${watcher.state}${watcher.detail === '' ? '' : `, ${watcher.detail}`}.`,

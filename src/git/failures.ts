@@ -144,6 +144,11 @@ function sortRejected(ref: PushedRef, result: Ended): Sorted {
     server.find((line) => /^(error|fatal): /.test(line)) ?? server.find((line) => !/: +\d+% /.test(line)) ?? '';
   const detail = [sentence(told), `(${reason})`].filter((part) => part !== '').join(' ');
   const why = whyRejected(ref);
+  // It checks what it gets: something was lost or changed on the way, or what it had from before is not whole.
+  const damaged =
+    reason === 'missing necessary objects' ||
+    server.some((line) => /^fatal: (pack is corrupted|pack has bad|inflate|serious inflate)/.test(line));
+  if (damaged) return { kind: 'transient', row: 'arrived-damaged', detail, ref: ref.to };
   if (/^(atomic transaction failed|failed to update ref|unpacker error)$/.test(reason)) {
     const known = serverMessages.find(([, , pattern]) => server.some((line) => pattern.test(line)));
     if (known) return { kind: known[0], row: known[1], detail, ref: ref.to };

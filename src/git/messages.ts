@@ -38,7 +38,7 @@ export const messages: [Kind, FailureName, RegExp][] = [
   [
     'local',
     'repository-damaged',
-    /^(fatal|error): (loose object [0-9a-f]+ .* is corrupt|object file .* is empty|packfile .* (is corrupt|cannot be accessed)|unable to read (tree |sha1 file of .* \()?[0-9a-f]{40,}\)?|bad object [0-9a-f]{40,}|.*: index file (smaller than expected|corrupt)|index file corrupt|bad index file sha1 signature)$/,
+    /^(fatal|error): (loose object [0-9a-f]+ .* is corrupt|object file .* is empty|packfile .* (is corrupt|cannot be accessed)|unable to read (tree |sha1 file of .* \()?[0-9a-f]{40,}\)?|bad (tree |commit )?object [0-9a-f]{40,}|.*: index file (smaller than expected|corrupt)|index file corrupt|bad index file sha1 signature)$/,
   ],
   ['configuration', 'not-a-project', /^fatal: not a git repository\b/],
   // Credentials

@@ -1,3 +1,4 @@
+import type { Readable, Writable } from 'node:stream';
 import { Failure } from '../model/failures.ts';
 import { exists } from '../system/disk.ts';
 import { type Call, type Result, run } from '../system/process.ts';
@@ -10,7 +11,9 @@ export { redact } from './redact.ts';
 /** The only place that starts git (with simple.ts, which asks simple-git to). */
 
 export interface GitOptions {
-  input?: string | Uint8Array;
+  input?: string | Uint8Array | Readable;
+  /** Standard output goes there as it comes, and is not part of the result. */
+  output?: Writable;
   /** Over the usual environment: `GIT_INDEX_FILE`, `GIT_AUTHOR_NAME`… */
   env?: Record<string, string>;
   signal?: AbortSignal;

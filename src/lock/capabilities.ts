@@ -16,6 +16,8 @@ const schema = v.object({
   deletes: v.nullable(v.boolean()),
   /** May the branch be moved? Null: not found out. */
   branch: v.nullable(v.boolean()),
+  /** A push of more bytes than this was turned down for its size. Null: none ever was. */
+  maxPushBytes: v.optional(v.nullable(v.number()), null),
   /** What it said where it forbids something. */
   said: v.nullable(v.string()),
   /** Wall clock, ms; null: assumed, not probed. */
@@ -29,6 +31,7 @@ const assumed: Capabilities = {
   atomic: true,
   deletes: null,
   branch: null,
+  maxPushBytes: null,
   said: null,
   probedAt: null,
 };

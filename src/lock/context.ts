@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import os from 'node:os';
+import type { Written } from '../git/progress.ts';
 import { redact } from '../git/run.ts';
 import type { Config } from '../model/config.ts';
 import { Failure } from '../model/failures.ts';
@@ -18,11 +19,13 @@ export interface LockContext {
   remote: { name: string; url: string };
   /** This clone. */
   owner: Owner;
-  settings: Pick<Config, 'lock' | 'network'>;
+  settings: Pick<Config, 'lock' | 'network' | 'push'>;
   clock: Clock;
   /** ms on a clock that counts sleep and that nobody sets (system/clock.ts). */
   uptime: () => number;
   signal?: AbortSignal;
+  /** Told of each push how much of it is written, as it goes. */
+  onWritten?: (written: Written) => void;
 }
 
 /** Throws `remote-misconfigured` where the project has no such remote. */
@@ -49,7 +52,7 @@ export async function lockContext(
       host: printable(os.hostname(), 120),
       clone: clone.id,
     },
-    settings: { lock: config.lock, network: config.network },
+    settings: { lock: config.lock, network: config.network, push: config.push },
     clock,
     uptime,
     ...(signal ? { signal } : {}),

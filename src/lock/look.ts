@@ -53,7 +53,7 @@ export async function remoteTip(ctx: LockContext): Promise<{ outcome: 'read'; ti
   return found.outcome === 'read' ? { outcome: 'read', tip: found.refs.get(ref) ?? null } : found;
 }
 
-/** What those refs of the remote point at; a name may end in `*`. Reads its whole list of refs: about 73 bytes each. */
+/** What those refs of the remote point at; a name may end in `*`, and no name means all. Reads its whole list of refs: about 73 bytes each. */
 export async function remoteRefs(
   ctx: LockContext,
   names: readonly string[],
@@ -64,7 +64,10 @@ export async function remoteRefs(
   for (const line of result.stdout.toString('utf8').split('\n')) {
     const [commit = '', ref = ''] = line.split('\t');
     // The patterns also match names that only end so.
-    if (names.some((name) => (name.endsWith('*') ? ref.startsWith(name.slice(0, -1)) : ref === name)))
+    if (
+      names.length === 0 ||
+      names.some((name) => (name.endsWith('*') ? ref.startsWith(name.slice(0, -1)) : ref === name))
+    )
       refs.set(ref, commit);
   }
   return { outcome: 'read', refs };

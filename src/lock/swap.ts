@@ -1,5 +1,6 @@
 import { gitFailure, type Kind, sortPush } from '../git/failures.ts';
 import { parsePush, type PushedRef, whyRejected } from '../git/porcelain.ts';
+import { writtenIn } from '../git/progress.ts';
 import { redact, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import type { LockContext } from './context.ts';
@@ -16,6 +17,13 @@ export interface Move {
 export interface Follow {
   ref: string;
   here: string;
+}
+
+/** Of a push that carries much. */
+export interface Upload {
+  /** Settings of git for it: `pack.window=0`. */
+  settings: readonly string[];
+  env: Record<string, string>;
 }
 
 /** Nobody has a remote of that name. */
@@ -42,10 +50,11 @@ export type Swapped =
 export async function swap(
   ctx: LockContext,
   moves: Move[],
-  { atomic, follow = [] }: { atomic: boolean; follow?: Follow[] },
+  { atomic, follow = [], upload }: { atomic: boolean; follow?: Follow[]; upload?: Upload },
 ): Promise<Swapped> {
   // What moves a branch may carry gigabytes: it is given up only when nothing has happened for a while.
-  const carries = moves.some(({ old, next, ref }) => old !== next && ref.startsWith('refs/heads/'));
+  const carries =
+    upload !== undefined || moves.some(({ old, next, ref }) => old !== next && ref.startsWith('refs/heads/'));
   const { timeoutMs } = ctx.settings.network;
   const args = [
     '-c',
@@ -57,6 +66,7 @@ export async function swap(
     // A remote of this one call: git itself then moves the refs here that follow, without another process.
     '-c',
     `remote.${remoteName}.url=${ctx.remote.url}`,
+    ...(upload?.settings ?? []).flatMap((setting) => ['-c', setting]),
     ...follow.flatMap(({ ref, here }) => ['-c', `remote.${remoteName}.fetch=+${ref}:${here}`]),
     'push',
     '--porcelain',
@@ -69,14 +79,22 @@ export async function swap(
     remoteName,
     ...moves.map(({ ref, next }) => `${next}:${ref}`),
   ];
+  let bytesSent = 0;
   const result = await tryGit(ctx.root, args, {
+    ...(upload ? { env: upload.env } : {}),
+    onStderr: (line) => {
+      const written = writtenIn(line);
+      if (written === null) return;
+      bytesSent = written.bytes;
+      ctx.onWritten?.(written);
+    },
     ...(carries ? { idleMs: quiet * timeoutMs } : { timeoutMs }),
     ...(ctx.signal ? { signal: ctx.signal } : {}),
   });
   const answers = parsePush(result.stdout.toString('utf8'));
   const rejected = answers.filter(({ flag }) => flag === '!');
   if (result.exitCode === 0 && rejected.length === 0 && moves.every((move) => answered(answers, move)))
-    return { outcome: 'done', bytesSent: bytesWritten(result.stderr) };
+    return { outcome: 'done', bytesSent };
 
   const remote = redact(ctx.remote.url);
   const failure = gitFailure(result, ['push'], remote);
@@ -107,12 +125,5 @@ export async function swap(
 
 /** A server that checks what it got may say nothing for many times as long as one that answers a question. */
 const quiet = 10;
-
-/** What git says that it wrote: "Writing objects: 100% (3/3), 1.20 MiB | 2.00 MiB/s, done." Rounded by git. */
-function bytesWritten(stderr: string): number {
-  const found = /Writing objects: 100% \(\d+\/\d+\), ([\d.]+) (bytes|KiB|MiB|GiB)/.exec(stderr);
-  const unit = { bytes: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[found?.[2] ?? ''] ?? 0;
-  return Math.round(Number(found?.[1] ?? 0) * unit);
-}
 
 const answered = (answers: PushedRef[], { ref }: Move): boolean => answers.some(({ to }) => to === ref);

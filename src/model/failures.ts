@@ -126,6 +126,12 @@ const rows = {
     hint: 'Ask whoever runs {remote} to make room; your versions are safe here and go out by themselves then.',
     retryable: true,
   },
+  'arrived-damaged': {
+    code: 'REMOTE_REFUSED',
+    say: 'What is at the remote is damaged or incomplete: {detail}.',
+    hint: 'Your versions are safe here; send them again with `oxenvcs push`. If it happens again, ask whoever runs {remote} to check its disk.',
+    retryable: true,
+  },
   'remote-not-found': {
     code: 'CONFIG_INVALID',
     say: 'There is no Git repository at {remote}.',

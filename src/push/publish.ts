@@ -25,8 +25,8 @@ export interface PublishOptions {
   /** The commit that the remote's branch shall be at. */
   tip: string;
   /**
-   * What must be on the remote before the branch moves (media in parts, large files elsewhere). It may take hours: the
-   * heartbeat goes on meanwhile.
+   * What must be on the remote before the branch moves (prepare.ts), given what the branch is at there. It may take hours:
+   * the heartbeat goes on meanwhile. Called again should the branch turn out to be somewhere else.
    */
   before?: (base: string | null) => Promise<void>;
   /** Gives the lock back in the same push. */
@@ -43,19 +43,35 @@ const rounds = 6;
  * it twice is the same as once.
  */
 export async function publish(ctx: LockContext, options: PublishOptions): Promise<Published> {
-  if (options.before && verdictOn(ctx, await loadView(ctx)).is === 'mine')
-    await options.before((await knownBase(ctx)).tip);
-  return await withMutex(ctx, async () => {
-    const open = await recover(ctx);
-    if (stuck(open)) return open;
-    if (open?.outcome === 'done' && isDone(open.held.record, options))
-      return { outcome: 'published', commit: options.tip, bytesSent: 0 };
-    const view = await loadView(ctx);
-    const verdict = verdictOn(ctx, view);
-    if (verdict.is === 'mine') return await publishFrom(ctx, options, view, verdict);
-    const looked = await lookAtLock(ctx);
-    return looked.outcome === 'read' ? await publishFrom(ctx, options, looked.view, looked.verdict) : looked;
-  });
+  const { before } = options;
+  let ready: Ready = before ? 'not-yet' : 'always';
+  if (before && verdictOn(ctx, await loadView(ctx)).is === 'mine') {
+    const { tip } = await knownBase(ctx);
+    await before(tip);
+    ready = { base: tip };
+  }
+  for (;;) {
+    const done = await withMutex(ctx, async () => await publishNow(ctx, options, ready));
+    if (done.outcome !== 'not-ready') return done;
+    await before?.(done.base);
+    ready = { base: done.base };
+  }
+}
+
+/** Which base `before` has run for. */
+type Ready = 'always' | 'not-yet' | { base: string | null };
+type Tried = Published | { outcome: 'not-ready'; base: string | null };
+
+async function publishNow(ctx: LockContext, options: PublishOptions, ready: Ready): Promise<Tried> {
+  const open = await recover(ctx);
+  if (stuck(open)) return open;
+  if (open?.outcome === 'done' && isDone(open.held.record, options))
+    return { outcome: 'published', commit: options.tip, bytesSent: 0 };
+  const view = await loadView(ctx);
+  const verdict = verdictOn(ctx, view);
+  if (verdict.is === 'mine') return await publishFrom(ctx, options, ready, view, verdict);
+  const looked = await lookAtLock(ctx);
+  return looked.outcome === 'read' ? await publishFrom(ctx, options, ready, looked.view, looked.verdict) : looked;
 }
 
 /** Was this very publish done by an earlier run that did not live to hear of it? */
@@ -65,9 +81,10 @@ const isDone = ({ event, state, published }: LockRecord, { tip, release = false 
 async function publishFrom(
   ctx: LockContext,
   options: PublishOptions,
+  ready: Ready,
   view: View,
   verdict: Verdict,
-): Promise<Published> {
+): Promise<Tried> {
   const { tip } = options;
   let trouble: Failure | null = null;
   for (let round = 1; round <= rounds; round++) {
@@ -75,6 +92,8 @@ async function publishFrom(
     const base = await baseOf(ctx, tip);
     if (base.outcome === 'stale-base') return movedOn(ctx);
     if (base.outcome !== 'base') return base;
+    if (ready !== 'always' && (ready === 'not-yet' || ready.base !== base.tip))
+      return { outcome: 'not-ready', base: base.tip };
     const branch = { ref: `refs/heads/${ctx.branch}`, old: base.tip, next: tip };
     const { atomic } = await capabilities(ctx);
     const record = recordOf(ctx, verdict.held.record, atomic ? options : null);

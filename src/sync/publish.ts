@@ -7,11 +7,13 @@ import { RetryPolicy } from '../network/retry.ts';
 import { away } from '../network/away.ts';
 import { whoHas } from '../project/guard.ts';
 import type { Project } from '../project/project.ts';
+import { publishPrepared } from '../push/prepare.ts';
 import { publish } from '../push/publish.ts';
 import { beginRescue, endRescue, isJoined, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
 import { stateAfter, type Urgency } from '../queue/attempts.ts';
 import { type Drained, drain } from '../queue/drain.ts';
 import { endIntents, noteRescue, removeEntries } from '../queue/entries.ts';
+import type { Transfer } from '../push/transfer.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
 
 /** What one push did, as `push --json` gives it. */
@@ -35,12 +37,18 @@ export interface PublishPorts {
   only?: string;
   /** The lock is ours now. */
   onLocked?: (outcome: Taken) => void;
+  /** How far a push is that takes a while. */
+  onTransfer?: (transfer: Transfer) => void;
+  /** A part that breaks off is sent again (`--no-retry`: not). */
+  retry?: boolean;
 }
+
+type Sending = Pick<PublishPorts, 'onLocked' | 'onTransfer' | 'retry'>;
 
 /** One pass: takes the lock if it is free, then everything that waits goes out, each branch as one atomic push. */
 export async function publishQueue(
   project: Project,
-  { clock, signal, patienceMs, urgency, only, onLocked }: PublishPorts,
+  { clock, signal, patienceMs, urgency, only, ...sending }: PublishPorts,
 ): Promise<Drained<Pushed>[]> {
   const { network, pull } = project.config;
   const backoff = new RetryPolicy({ initialMs: network.initialBackoffMs, maxMs: network.maxBackoffMs });
@@ -57,36 +65,40 @@ export async function publishQueue(
     },
     publish: async ({ kind, branch, tip }, ended) => {
       const ctx = await lockContext(project, clock, ended);
-      if (kind === 'publish') return await publishTip(project, ctx, tip, onLocked);
-      return await pushRescue(project, ctx, `refs/heads/${branch}`, tip);
+      if (kind === 'publish') return await publishTip(project, ctx, tip, sending);
+      return await pushRescue(project, ctx, `refs/heads/${branch}`, tip, sending);
     },
   });
 }
 
 /** Onto the team's branch where that is possible, else onto the rescue branch. Throws the failure that prevented both. */
-async function publishTip(
-  project: Project,
-  ctx: LockContext,
-  tip: string,
-  onLocked: PublishPorts['onLocked'],
-): Promise<Pushed> {
+async function publishTip(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
   const rescue = await readRescue(project);
   if (rescue !== null) {
     const asked = await isJoined(ctx, tip);
     if ('failure' in asked) throw await away(asked.failure, ctx);
-    if (!asked.joined) return await divert(project, ctx, rescue, tip);
+    if (!asked.joined) return await divert(project, ctx, rescue, tip, sending);
     await endRescue(project);
   }
+  const onto = async () => await publishOnto(project, ctx, tip, sending);
   try {
-    if (!project.config.lock.auto) return await publishCommit(ctx, tip);
-    // Without a watcher nobody would renew it or give it back.
-    if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(project, ctx, tip);
-    onLocked?.(await takeLock(project, ctx));
-    return await publishCommit(ctx, tip);
+    // The lock may be lost over a push that takes hours. What is on the remote by then serves whatever comes next.
+    return await onto().catch(async (error: unknown) => {
+      if (!(error instanceof Failure && error.row === 'lock-lost')) throw error;
+      return await onto();
+    });
   } catch (error) {
     if (!(error instanceof Failure && (await isForRescue(ctx, error)))) throw error;
-    return await divert(project, ctx, await beginRescue(project, ctx), tip);
+    return await divert(project, ctx, await beginRescue(project, ctx), tip, sending);
   }
+}
+
+async function publishOnto(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
+  if (!project.config.lock.auto) return await publishCommit(ctx, tip, sending);
+  // Without a watcher nobody would renew it or give it back.
+  if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(project, ctx, tip, sending);
+  sending.onLocked?.(await takeLock(project, ctx));
+  return await publishCommit(ctx, tip, sending);
 }
 
 /** The team's branch moved on without us, or the lock was taken from us and somebody else works under it now. */
@@ -96,28 +108,40 @@ async function isForRescue(ctx: LockContext, { row, code }: Failure): Promise<bo
 }
 
 /** Noted first: whatever becomes of HEAD, and of this try, the commit goes to the rescue branch in the end. */
-async function divert(project: Project, ctx: LockContext, { ref }: Rescue, tip: string): Promise<Pushed> {
+async function divert(
+  project: Project,
+  ctx: LockContext,
+  { ref }: Rescue,
+  tip: string,
+  sending: Sending,
+): Promise<Pushed> {
   const branch = ref.replace(/^refs\/heads\//, '');
   const entry = await noteRescue(project, { commit: tip, branch, createdAt: isoTime(ctx.clock.now()) });
-  const pushed = await pushRescue(project, ctx, ref, tip);
+  const pushed = await pushRescue(project, ctx, ref, tip, sending);
   await removeEntries(project, [entry]);
   return pushed;
 }
 
-async function pushRescue(project: Project, ctx: LockContext, ref: string, tip: string): Promise<Pushed> {
-  const pushed = await publishRescue(ctx, { ref }, tip);
-  if (pushed.outcome !== 'rescued') throw await away(pushed.failure, ctx);
+async function pushRescue(
+  project: Project,
+  ctx: LockContext,
+  ref: string,
+  tip: string,
+  sending: Sending,
+): Promise<Pushed> {
+  const { moved, ...sent } = await publishPrepared(ctx, options(ctx, tip, sending), async (using, before) => {
+    await before(null);
+    return await publishRescue(using, { ref }, tip);
+  });
+  if ('failure' in moved) throw await away(moved.failure, ctx);
   await endIntents(project);
-  const branch = ref.replace(/^refs\/heads\//, '');
-  return { outcome: 'pushed', commit: tip, parts: 1, resumedParts: 0, bytesSent: pushed.bytesSent, rescue: branch };
+  return { outcome: 'pushed', commit: tip, ...sent, rescue: ref.replace(/^refs\/heads\//, '') };
 }
 
 /** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
-async function publishUnderLease(project: Project, ctx: LockContext, tip: string): Promise<Pushed> {
-  const leased = await withLease(ctx, { how: 'save' }, async (lost) => {
-    const signal = ctx.signal === undefined ? lost : AbortSignal.any([ctx.signal, lost]);
-    return await publishCommit({ ...ctx, signal }, tip);
-  });
+async function publishUnderLease(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
+  // Should it be lost meanwhile, the push is not cut off: its parts serve the rescue branch, and the fence holds.
+  const leased = await withLease(ctx, { how: 'save' }, async () => await publishCommit(ctx, tip, sending));
   if (leased.outcome === 'done') {
     await endIntents(project);
     return leased.value;
@@ -126,28 +150,22 @@ async function publishUnderLease(project: Project, ctx: LockContext, tip: string
 }
 
 /** Throws the failure that prevented it. */
-async function publishCommit(ctx: LockContext, tip: string): Promise<Pushed> {
-  const published = await publish(ctx, { tip });
-  switch (published.outcome) {
-    case 'published':
-    case 'up-to-date': {
-      const outcome = published.outcome === 'published' ? 'pushed' : 'up-to-date';
-      return {
-        outcome,
-        commit: published.commit,
-        parts: outcome === 'pushed' ? 1 : 0,
-        resumedParts: 0,
-        bytesSent: published.bytesSent,
-        rescue: null,
-      };
-    }
-    case 'not-ours':
-    case 'moved':
-    case 'unreachable':
-    case 'refused':
-      throw await away(published.failure, ctx);
-  }
+async function publishCommit(ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
+  const { moved, ...sent } = await publishPrepared(
+    ctx,
+    options(ctx, tip, sending),
+    async (using, before) => await publish(using, { tip, before }),
+  );
+  if ('failure' in moved) throw await away(moved.failure, ctx);
+  if (moved.outcome === 'published') return { outcome: 'pushed', commit: moved.commit, ...sent, rescue: null };
+  return { outcome: 'up-to-date', commit: moved.commit, ...sent, parts: 0, rescue: null };
 }
+
+const options = ({ settings }: LockContext, tip: string, { onTransfer, retry = true }: Sending) => ({
+  tip,
+  onTransfer,
+  patience: retry ? settings.network.maxRetries : 0,
+});
 
 export type Taken = 'acquired' | 'already-mine' | 'taken-over';
 

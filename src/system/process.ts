@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 
 export interface Call {
   cwd: string;
   /** The whole environment of the child. */
   env: NodeJS.ProcessEnv;
   /** Written to standard input, which is then closed; without it standard input is empty. */
-  input?: string | Uint8Array;
+  input?: string | Uint8Array | Readable;
+  /** Standard output goes there as it comes, as fast as it is taken, and is not part of the result. */
+  output?: Writable;
   signal?: AbortSignal;
   /** The process group is killed after so many ms. */
   timeoutMs?: number;
@@ -62,10 +64,12 @@ export function run(program: string, args: readonly string[], call: Call): Promi
 
     const stdout: Buffer[] = [];
     let stderr = '';
-    child.stdout?.on('data', (chunk: Buffer) => {
-      stdout.push(chunk);
-      linger?.refresh();
-    });
+    if (call.output) child.stdout?.pipe(call.output);
+    else
+      child.stdout?.on('data', (chunk: Buffer) => {
+        stdout.push(chunk);
+        linger?.refresh();
+      });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
       idle?.refresh();
@@ -74,7 +78,9 @@ export function run(program: string, args: readonly string[], call: Call): Promi
     const trace = call.onTrace ? (child.stdio[3] as Readable) : null;
     if (call.onTrace) trace?.setEncoding('utf8').on('data', call.onTrace);
     // A child that ends before it has read everything breaks the pipe; its exit code tells the story.
-    child.stdin?.on('error', () => undefined).end(call.input);
+    child.stdin?.on('error', () => undefined);
+    if (call.input instanceof Readable) call.input.pipe(child.stdin as Writable);
+    else child.stdin?.end(call.input);
 
     const done = () => {
       clearTimeout(timer);
@@ -89,7 +95,8 @@ export function run(program: string, args: readonly string[], call: Call): Promi
     // A hook that starts something in the background hands it our pipes; nobody waits for that to end.
     child.on('exit', () => {
       linger = setTimeout(() => {
-        child.stdout?.destroy();
+        // Whoever takes it slowly gets it whole.
+        if (!call.output) child.stdout?.destroy();
         child.stderr?.destroy();
         trace?.destroy();
       }, lingerMs);

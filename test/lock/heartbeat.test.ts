@@ -178,8 +178,8 @@ test('work under a lease is told when the lock is lost, and why', async () => {
   const { ann, ben } = await holder();
   await releaseLock(ann.ctx);
   // By the real clock, beating every 1.2 s.
-  const { network, lock } = ann.ctx.settings;
-  const settings = { network, lock: { ...lock, heartbeatMinutes: 0.02 } };
+  const { lock } = ann.ctx.settings;
+  const settings = { ...ann.ctx.settings, lock: { ...lock, heartbeatMinutes: 0.02 } };
   const done = await withLease(
     { ...ann.ctx, clock: systemClock, uptime, settings },
     { how: 'save' },

@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto';
+import { capabilities, learn } from '../lock/capabilities.ts';
+import type { LockContext } from '../lock/context.ts';
+import { remoteRefs } from '../lock/look.ts';
+import { Failure } from '../model/failures.ts';
+import { sendJoins } from './joins.ts';
+import { recall, remember } from './memory.ts';
+import { type Carrier, sendLinks, writeLink } from './parts.ts';
+import { missing } from './plan.ts';
+import { resume } from './resume.ts';
+import { openScratch, treesHere } from './scratch.ts';
+import { type Limits, startSizing } from './sizing.ts';
+import { stagedAmong, stagingFolder, stagingPrefix } from './staging.ts';
+import type { Tracker } from './transfer.ts';
+
+export interface StageOptions {
+  /** The commit that is about to be published. */
+  tip: string;
+  track: Tracker;
+  /** How often in a row the connection may break before anything gets through. */
+  patience: number;
+}
+
+export interface StagedPush {
+  /** Parts that are on the remote now; 0: it is so little that it simply goes along with the branch. */
+  parts: number;
+  /** Of these, parts that were there from an earlier try. */
+  resumedParts: number;
+}
+
+/** Links that are damaged on the remote are sent again under other ids, so many times. */
+const generations = 3;
+
+/**
+ * Puts all that `tip` needs on the remote, in parts, and goes on where an earlier try, of this clone or another, has
+ * stopped: the remote says what it has. Throws the failure that stopped it.
+ */
+export async function stage(ctx: LockContext, options: StageOptions): Promise<StagedPush> {
+  for (let generation = 0; ; generation++) {
+    try {
+      return await stageOnce(ctx, options, generation);
+    } catch (error) {
+      const isDamaged = error instanceof Failure && error.row === 'arrived-damaged';
+      if (!isDamaged || generation + 1 >= generations) throw error;
+    }
+  }
+}
+
+async function stageOnce(
+  ctx: LockContext,
+  { tip, track, patience }: StageOptions,
+  generation: number,
+): Promise<StagedPush> {
+  const { root, owner, clock } = ctx;
+  const { namespace, maxPushBytes } = await capabilities(ctx);
+  const limits = limitsOf(ctx, maxPushBytes);
+  const listed = await remoteRefs(ctx, []);
+  if (listed.outcome !== 'read') throw listed.failure;
+  const prefix = stagingPrefix(namespace);
+  // A host would take the first branch for the default one, and that must not be a part.
+  const isEmpty = ![...listed.refs.keys()].some((ref) => ref.startsWith('refs/heads/'));
+  if (isEmpty && prefix.startsWith('refs/heads/')) return { parts: 0, resumedParts: 0 };
+
+  const scratch = await openScratch(ctx);
+  const staged = stagedAmong(listed.refs, prefix).filter(({ kind }) => kind === 'link');
+  const ids = new Set(staged.map(({ id }) => id));
+  const trees = generation === 0 ? await treesHere(root, scratch, [...ids], ctx.signal) : new Map<string, Buffer>();
+  const { commits, rest, media } = await missing(ctx, tip, listed.refs.values());
+  const plan = resume(media, ids, trees, { linkBytes: ctx.settings.push.minPartBytes, generation });
+  const there = [...plan.matched, ...plan.known];
+  const thereBytes = sum(there);
+  const total = thereBytes + sum(plan.waiting) + rest.reduce((all, bytes) => all + bytes, 0);
+  const sizing = startSizing(limits, (await recall(ctx)).sizing);
+  if (there.length === 0 && total <= sizing.next) return { parts: 0, resumedParts: 0 };
+
+  const used = new Set(there.map(({ id }) => id));
+  const resumedParts = new Set(staged.filter(({ id }) => used.has(id)).map(({ part }) => part)).size;
+  track.begin(total, thereBytes, resumedParts);
+  await remember(ctx, { staged: true });
+  const carrier: Carrier = {
+    ctx,
+    scratch,
+    refs: stagingFolder(prefix, owner.clone, clock.now()) + randomBytes(4).toString('hex'),
+    limits,
+    sizing,
+    track,
+    patience,
+    begun: 0,
+    through: 0,
+    there: async () => {
+      const now = await remoteRefs(ctx, []);
+      return now.outcome === 'read' ? new Set(now.refs.values()) : null;
+    },
+    onBreak: async (after) => await remember(ctx, { sizing: after }),
+    onTooLarge: async (max) => void (await learn(ctx, { maxPushBytes: max })),
+  };
+  await sendLinks(carrier, plan.waiting);
+  for (const link of plan.matched) await writeLink(scratch, link.objects());
+  await sendJoins(carrier, { commits, rest }, [...used, ...plan.waiting.map(({ id }) => id)]);
+  return { parts: resumedParts + carrier.through, resumedParts };
+}
+
+/** Bytes that a part may have, by the settings and by what the remote has turned down. */
+export function limitsOf({ settings }: Pick<LockContext, 'settings'>, maxPushBytes: number | null): Limits {
+  const { minPartBytes, maxPartBytes, partSeconds } = settings.push;
+  return { min: minPartBytes, max: Math.min(maxPartBytes, maxPushBytes ?? Infinity), seconds: partSeconds };
+}
+
+const sum = (links: readonly { bytes: number }[]): number => links.reduce((all, { bytes }) => all + bytes, 0);
