@@ -5,9 +5,7 @@ import { type Change, changes } from './commit/changes.ts';
 import { commitSave } from './commit/commit.ts';
 import { bringIndexUp, removeLeftovers } from './commit/user-index.ts';
 import type { DawProfile } from './daw/profile.ts';
-import { gitLine } from './git/run.ts';
 import { asFailure, Failure } from './model/failures.ts';
-import type { Committed, Save } from './model/save.ts';
 import { alone, whoHas } from './project/guard.ts';
 import { configPath, loadConfig, type Project } from './project/project.ts';
 import { hearByHand } from './project/by-hand.ts';
@@ -94,11 +92,15 @@ export async function watchAndPublish(
         // What is just being brought in is no save of anybody.
         changes: async () => ((await filesLieStill(project)) ? await withSoundSettings(root, await changes(root)) : []),
         capture: async (path, stat) => await capture(root, path, stat),
-        commit: async (save) => {
-          const committed = await makeVersion(project, save, clock, tell);
-          if (committed.outcome === 'committed') publisher.wake();
-          return committed;
-        },
+        // The version and its entry in the queue are on the disk before it is told.
+        commit: async (save) =>
+          await commitSave(project, save, async ({ commit, branch, subject }) => {
+            // Versions of another branch stay here: only the team's branch is published by itself.
+            if (branch === `refs/heads/${config.branch}`)
+              await enqueue(project, commit, config.branch, isoTime(clock.now()));
+            tell({ event: 'version', commit, message: subject });
+            publisher.wake();
+          }),
         tell: (event) => {
           if (event.event === 'changed') publisher.wantLock(event.paths);
           if (event.event === 'state') {
@@ -139,22 +141,4 @@ async function whyLost(project: Project): Promise<Failure> {
   const { root } = project;
   if (!(await exists(root))) return new Failure('folder-vanished', { dir: root });
   return new Failure('already-watched', { dir: root, pid: (await whoHas(project, 'watch'))?.pid ?? '?' });
-}
-
-/** Commit and queue entry: when this says `committed`, both are on the disk. */
-async function makeVersion(
-  project: Project,
-  save: Save,
-  clock: Clock,
-  tell: PipelinePorts['tell'],
-): Promise<Committed> {
-  const committed = await commitSave(project, save);
-  if (committed.outcome !== 'committed') return committed;
-  const { root, config } = project;
-  // Versions of another branch stay here: only the team's branch is published by itself.
-  const branch = await gitLine(root, ['symbolic-ref', '--short', 'HEAD']);
-  if (branch === config.branch) await enqueue(project, committed.commit, branch, isoTime(clock.now()));
-  const message = await gitLine(root, ['log', '-1', '--format=%s', committed.commit]);
-  tell({ event: 'version', commit: committed.commit, message });
-  return committed;
 }

@@ -14,9 +14,15 @@ const marks: Record<string, string> = {
   'oxenvcs/checkout.json': 'versions of the team are being brought in',
 };
 
+export const detached = 'an older version is checked out';
+
 /** Why no version may be made now, or null: never in the middle of the user's own Git work. */
 export async function whyNotNow({ root, gitDir }: { root: string; gitDir: string }): Promise<string | null> {
+  return (await underWay({ gitDir })) ?? ((await gitAsks(root, ['symbolic-ref', '--quiet', 'HEAD'])) ? null : detached);
+}
+
+/** Like `whyNotNow`, without a look at what is checked out. */
+export async function underWay({ gitDir }: { gitDir: string }): Promise<string | null> {
   for (const [mark, reason] of Object.entries(marks)) if (await exists(path.join(gitDir, mark))) return reason;
-  if (!(await gitAsks(root, ['symbolic-ref', '--quiet', 'HEAD']))) return 'an older version is checked out';
   return null;
 }

@@ -3,95 +3,122 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { git, gitLine, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
-import type { Committed, Save } from '../model/save.ts';
+import type { Committed, FileStat, Save } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
-import { whyNotNow } from './busy.ts';
-import { type Difference, differencesIn, saveMessage } from './message.ts';
+import { statOf } from '../system/stat.ts';
+import { detached, underWay } from './busy.ts';
 import { noteTimes } from './media-times.ts';
-import { stage } from './stage.ts';
+import { type Difference, differencesIn, saveMessage } from './message.ts';
+import { refresh, stage } from './stage.ts';
 import { bringIndexUp, copyIndex, noteIndexBehind } from './user-index.ts';
+
+/** What was committed: its branch, in full (`refs/heads/main`), and the first line of its message. */
+export interface Made {
+  commit: string;
+  branch: string;
+  subject: string;
+}
 
 /**
  * Makes one version of a save, on the branch that is checked out. The user's index and files stay as they are, but for
- * the entries of what was committed. When it says `committed`, the version is on the disk.
+ * the entries of what was committed. `made` is called as soon as the version is on the disk; the user's index follows
+ * after it, which takes as long again and keeps nobody waiting.
  */
-export async function commitSave(project: Project, save: Save): Promise<Committed> {
+export async function commitSave(
+  project: Project,
+  save: Save,
+  made: (version: Made) => Promise<void> = async () => undefined,
+): Promise<Committed> {
   const { root } = project;
-  const reason = await whyNotNow(project);
-  if (reason !== null) return { outcome: 'later', reason };
+  const head = await headOf(root);
+  const reason = (await underWay(project)) ?? (head.branch === null ? detached : null);
+  if (reason !== null || head.branch === null) return { outcome: 'later', reason: reason ?? detached };
   await bringIndexUp(project);
-  const head = await headCommit(root);
   const folder = path.join(project.gitDir, 'oxenvcs');
   const index = path.join(folder, `index-${randomUUID()}`);
   await fs.mkdir(folder, { recursive: true });
   try {
-    await startIndex(project, index, head);
+    const over = await startIndex(project, index, head.commit);
     const moved = await stage(root, index, save);
     if (moved.length > 0) return { outcome: 'moved', paths: moved };
     const tree = await gitLine(root, ['write-tree'], { env: { GIT_INDEX_FILE: index } });
-    const differences = await differencesOf(root, head, tree);
+    if (tree === head.tree) return { outcome: 'nothing' };
+    const differences = await differencesOf(root, head.tree, tree);
     if (differences.length === 0) return { outcome: 'nothing' };
     const sessions = save.captured.map(({ path }) => path);
     const message = saveMessage(differences, sessions, save.incomplete);
-    const parents = head === null ? [] : ['-p', head];
+    const parents = head.commit === null ? [] : ['-p', head.commit];
     const commit = await gitLine(root, ['commit-tree', ...parents, '-F', '-', tree], { input: message });
-    return await moveHead(project, head, commit, message, index);
+    const subject = message.split('\n', 1)[0] ?? '';
+    if (!(await moveHead(project, head.commit, commit, subject)))
+      return { outcome: 'later', reason: 'another commit was made at the same time' };
+    try {
+      await made({ commit, branch: head.branch, subject });
+    } finally {
+      await refresh(root, { GIT_INDEX_FILE: index }, sessions);
+      await bringIndexUp(project, { made: index, over });
+      await noteTimes(project);
+    }
+    return { outcome: 'committed', commit };
   } finally {
     await fs.rm(index, { force: true });
     await fs.rm(`${index}.lock`, { force: true });
   }
 }
 
-/** The commit that is checked out, or null before the first. */
-async function headCommit(root: string): Promise<string | null> {
-  const result = await tryGit(root, ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}']);
-  if (result.exitCode === 0) return result.stdout.toString('utf8').trim();
-  if (result.exitCode === 1) return null;
-  throw gitFailure(result, ['rev-parse', 'HEAD']);
+/** What is checked out. Without a commit yet there is no tree either; no branch: an older version is checked out. */
+interface Head {
+  commit: string | null;
+  tree: string | null;
+  branch: string | null;
+}
+
+async function headOf(root: string): Promise<Head> {
+  const args = ['rev-parse', 'HEAD', 'HEAD^{tree}', '--symbolic-full-name', 'HEAD'];
+  const result = await tryGit(root, args);
+  if (result.exitCode === 0) {
+    const [commit = '', tree = '', branch = ''] = result.stdout.toString('utf8').split('\n');
+    return { commit, tree, branch: branch === 'HEAD' ? null : branch };
+  }
+  if (!/ambiguous argument 'HEAD'/.test(result.stderr)) throw gitFailure(result, args, undefined, root);
+  return { commit: null, tree: null, branch: await gitLine(root, ['symbolic-ref', 'HEAD']) };
 }
 
 /**
  * Our index starts as HEAD. Where the user has staged nothing a copy of theirs is that, and it knows the stats of every
- * file, so that nothing has to be read again.
+ * file, so that nothing has to be read again; gives how theirs lay then, else null.
  */
-async function startIndex(project: Project, index: string, head: string | null): Promise<void> {
+async function startIndex(project: Project, index: string, head: string | null): Promise<FileStat | null> {
   const { root, gitDir } = project;
   const env = { GIT_INDEX_FILE: index };
   if (head === null) {
     await git(root, ['read-tree', '--empty'], { env });
-    return;
+    return null;
   }
-  const copied = await copyIndex(path.join(gitDir, 'index'), index).then(
+  const users = path.join(gitDir, 'index');
+  const over = await statOf(users);
+  const copied = await copyIndex(users, index).then(
     () => true,
     () => false, // there is none yet, or it is being replaced: HEAD will do
   );
-  if (copied && (await tryGit(root, ['diff-index', '--cached', '--quiet', head], { env })).exitCode === 0) return;
+  if (copied && (await tryGit(root, ['diff-index', '--cached', '--quiet', head], { env })).exitCode === 0) return over;
   await fs.rm(index, { force: true });
   await git(root, ['read-tree', head], { env });
+  return null;
 }
 
-async function differencesOf(root: string, head: string | null, tree: string): Promise<Difference[]> {
-  const before = head ?? (await gitLine(root, ['hash-object', '-w', '-t', 'tree', '--stdin'], { input: '' }));
-  return differencesIn(await git(root, ['diff-tree', '-r', '-z', '--no-renames', '--name-status', before, tree]));
+async function differencesOf(root: string, before: string | null, tree: string): Promise<Difference[]> {
+  const from = before ?? (await gitLine(root, ['hash-object', '-w', '-t', 'tree', '--stdin'], { input: '' }));
+  return differencesIn(await git(root, ['diff-tree', '-r', '-z', '--no-renames', '--name-status', from, tree]));
 }
 
-async function moveHead(
-  project: Project,
-  head: string | null,
-  commit: string,
-  message: string,
-  index: string,
-): Promise<Committed> {
+/** False: a commit was made meanwhile. */
+async function moveHead(project: Project, head: string | null, commit: string, subject: string): Promise<boolean> {
   await noteIndexBehind(project, head, commit);
-  const subject = message.split('\n', 1)[0] ?? '';
   // The old value makes it a compare-and-swap: a commit that the user made meanwhile is never passed over.
   const args = ['update-ref', '-m', `commit: ${subject}`, 'HEAD', commit, head ?? ''];
   const result = await tryGit(project.root, args);
-  if (result.exitCode !== 0) {
-    if (['disk-full', 'no-rights'].includes(sortFailure(result).row)) throw gitFailure(result, args);
-    return { outcome: 'later', reason: 'another commit was made at the same time' };
-  }
-  await bringIndexUp(project, { made: index });
-  await noteTimes(project);
-  return { outcome: 'committed', commit };
+  if (result.exitCode !== 0 && ['disk-full', 'no-rights'].includes(sortFailure(result).row))
+    throw gitFailure(result, args);
+  return result.exitCode === 0;
 }

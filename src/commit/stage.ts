@@ -11,12 +11,7 @@ import { sameStat, statOf } from '../system/stat.ts';
 export async function stage(root: string, index: string, save: Save): Promise<string[]> {
   const env = { GIT_INDEX_FILE: index };
   await git(root, ['update-index', '-z', '--index-info'], { env, input: indexInfo(save.captured, save.deleted) });
-  const moved = await addSettled(root, env, save.settled);
-  if (moved.length > 0) return moved;
-  const stats = save.captured.map(({ path }) => path);
-  // Fills in the stats of what was captured, else every later `git status` would read the files again.
-  if (stats.length > 0) await refresh(root, env, stats);
-  return [];
+  return await addSettled(root, env, save.settled);
 }
 
 function indexInfo(captured: Captured[], deleted: string[]): string {
@@ -68,8 +63,9 @@ async function moved(root: string, settled: Settled[]): Promise<string[]> {
   return found;
 }
 
-/** Fills in the stats of these files in an index. */
+/** Fills in the stats of these files in an index, else every later `git status` would read them again. */
 export async function refresh(root: string, env: Record<string, string>, paths: string[]): Promise<void> {
+  if (paths.length === 0) return;
   const args = ['add', '--refresh', '--pathspec-from-file=-', '--pathspec-file-nul'];
   const options = { env: { ...env, GIT_LITERAL_PATHSPECS: '1' }, input: paths.join('\0') };
   const result = await tryGit(root, args, options);

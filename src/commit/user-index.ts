@@ -5,9 +5,11 @@ import * as v from 'valibot';
 import { gitFailure } from '../git/failures.ts';
 import { git, gitAsks, tryGit } from '../git/run.ts';
 import { diffTrees, indexInfo, zeroLike } from '../git/tree.ts';
+import type { FileStat } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
 import { ifMissing, removeDurable } from '../system/disk.ts';
+import { sameStat, statOf } from '../system/stat.ts';
 import { type IndexLock, takeIndexLock, timesOf } from './index-lock.ts';
 
 /**
@@ -35,36 +37,50 @@ export async function noteIndexBehind(project: Project, from: string | null, to:
   await writeRecord(journalFile(project), { v: 1, ...journal });
 }
 
-/**
- * Brings the user's index up to what is noted; `made` is the index that the last commit was built in, `ours` index.lock
- * where the caller holds it. False: somebody else holds it; call again later.
- */
-export async function bringIndexUp(
-  project: Project,
-  { made, ours }: { made?: string; ours?: IndexLock } = {},
-): Promise<boolean> {
+interface How {
+  /** The index that the last commit was built in. */
+  made?: string;
+  /** How the user's index lay when it was found to hold nothing but the commit before. */
+  over?: FileStat | null;
+  /** index.lock, where the caller holds it. */
+  ours?: IndexLock;
+}
+
+/** Brings the user's index up to what is noted. False: somebody holds index.lock; call again later. */
+export async function bringIndexUp(project: Project, { made, over = null, ours }: How = {}): Promise<boolean> {
   const noted = await readRecord(project, journalFile(project), Journal);
   if (noted.state !== 'ok') return true;
-  const { from } = noted.value;
-  const to = await lastMade(project, noted.value.to);
-  if (to === null) {
-    await removeDurable(journalFile(project));
-    return true;
-  }
   const lock = ours ?? (await takeIndexLock(project.gitDir));
   if (lock === null) return false;
-  const copy = path.join(project.gitDir, 'oxenvcs', `user-index-${randomUUID()}`);
   try {
-    await copyIndex(path.join(project.gitDir, 'index'), copy).catch(ifMissing(undefined));
-    if (made !== undefined && (await isTree(project, copy, from))) await copyIndex(made, copy);
-    else await follow(project, copy, from, to);
-    await lock.replace(copy);
+    // Git replaces an index whole: one that lies as it did holds what it did.
+    const untouched = over !== null && sameStat(over, await statOf(path.join(project.gitDir, 'index')));
+    if (made !== undefined && untouched) await lock.replace(made);
+    else await compareAndBringUp(project, lock, noted.value, made);
   } finally {
     await lock.release();
-    await fs.rm(copy, { force: true });
   }
   await removeDurable(journalFile(project));
   return true;
+}
+
+async function compareAndBringUp(
+  project: Project,
+  lock: IndexLock,
+  noted: v.InferOutput<typeof Journal>,
+  made: string | undefined,
+): Promise<void> {
+  const to = await lastMade(project, noted.to);
+  if (to === null) return;
+  const copy = path.join(project.gitDir, 'oxenvcs', `user-index-${randomUUID()}`);
+  try {
+    await copyIndex(path.join(project.gitDir, 'index'), copy).catch(ifMissing(undefined));
+    if (made !== undefined && (await isTree(project, copy, noted.from))) await copyIndex(made, copy);
+    else await follow(project, copy, noted.from, to);
+    await lock.replace(copy);
+  } finally {
+    await fs.rm(copy, { force: true });
+  }
 }
 
 /** So old is no index of ours that somebody still works with (ms). */

@@ -1,5 +1,6 @@
+import type { Settled } from '../model/save.ts';
 import { sameStat } from '../system/stat.ts';
-import { isHeldOpen, isQuiet, type Known, type Look, type Named, type Rules, sortRest } from './known.ts';
+import { isCaptured, isHeldOpen, isQuiet, type Known, type Look, type Named, type Rules, sortRest } from './known.ts';
 
 /** What is worth asking, and when. Pure. */
 
@@ -18,6 +19,15 @@ export function inQuestion(known: Known, files: Look['files'], now: number): str
   });
 }
 
+/** Sessions that will have settled in a moment, unless they change. */
+export function aboutToSettle({ times }: Rules, known: Known): Settled[] {
+  const now = known.lookedAt;
+  return [...known.files].flatMap(([path, file]) => {
+    if (file.kind !== 'session' || file.stat === null || file.database || isCaptured(known, path, file)) return [];
+    return now - file.since >= file.quiet - times.ahead && !isQuiet(file, now) ? [{ path, stat: file.stat }] : [];
+  });
+}
+
 /**
  * When the next look can tell something new; null: not before something stirs. Counted from the last look, not from when
  * this is asked: what became quiet between the two was not seen to be so, and is due at once.
@@ -32,6 +42,7 @@ export function nextLook(rules: Rules, { slug, known }: { slug: string; known: K
   };
   for (const [path, file] of known.files) {
     due(file.since + file.quiet);
+    if (file.kind === 'session') due(file.since + file.quiet - times.ahead);
     if (!isQuiet(file, now)) due(now + times.look);
     if (!isHeldOpen(rules, known, path, file, now)) continue;
     due(file.since + times.openPatience);

@@ -4,6 +4,8 @@ import type { Config } from '../model/config.ts';
 export interface Times {
   /** A file counts as settled when it has not changed for so long. DAWs write a save in 2–17 ms (Ardour, Hydrogen measured). */
   quiet: number;
+  /** So long before a session has settled its bytes begin to be stored: 5 MB take 80 ms, 21 MB 350 ms. FAT tells times by 2 s only, so not sooner. */
+  ahead: number;
   /** The same for takes. A take is flushed every 2.6–2.9 s (Ardour, 32-bit 48 kHz), every 6 s as 16-bit mono. A guess with a margin. */
   mediaQuiet: number;
   /** Between two versions of media only. A guess. */
@@ -34,6 +36,7 @@ export function timesOf(settings: Config['watch']): Times {
   const quiet = settings.quietSeconds * 1000;
   return {
     quiet,
+    ahead: Math.min(500, quiet / 6),
     mediaQuiet: settings.mediaQuietSeconds * 1000,
     mediaGap: settings.minCommitGapSeconds * 1000,
     mediaOnly: settings.mediaOnlyCommitMinutes * 60_000,

@@ -6,8 +6,9 @@ import { asFailure, Failure } from '../model/failures.ts';
 import type { Captured, Committed, FileStat, Save } from '../model/save.ts';
 import type { Clock } from '../system/clock.ts';
 import { exists } from '../system/disk.ts';
+import { captureAhead } from './ahead.ts';
 import { makeBell } from './bell.ts';
-import { inQuestion, nextLook } from './due.ts';
+import { aboutToSettle, inQuestion, nextLook } from './due.ts';
 import { type Difference, lookAt, openNow, temporaryBeside, worthFollowing } from './look.ts';
 import { type Action, begin, type Event, type State, step } from './settle.ts';
 import { detailOf } from './tell.ts';
@@ -53,6 +54,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   const times = timesOf(ports.settings);
   const rules = { times, profile };
   const bell = makeBell(clock);
+  const ahead = captureAhead(ports.capture);
   const noTimeLeft = new AbortController();
   const over = new AbortController();
   let state = begin;
@@ -95,7 +97,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     const captured: Captured[] = [];
     const moved: string[] = [];
     for (const file of action.files) {
-      const result = await ports.capture(file.path, file.stat).catch(async (thrown: unknown) => {
+      const result = await ahead.take(file).catch(async (thrown: unknown) => {
         await trouble(thrown);
         return 'moved' as const;
       });
@@ -130,8 +132,8 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   /** One look at how things lie, and all that follows from it. */
   const pass = async () => {
     const start = clock.monotonic();
-    // Events get lost and come early: what was heard is compared again until it is as old as the quiet time.
-    if (start - scannedAt >= scanEvery || scannedAt < newsAt + times.quiet) {
+    // Events get lost and come early: what was heard is compared again until it is as old as half of the quiet time.
+    if (start - scannedAt >= scanEvery || scannedAt < newsAt + times.quiet / 2) {
       scannedAt = start;
       differences = worthFollowing(profile, await ports.changes());
     }
@@ -141,6 +143,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     const open = await openNow(root, inQuestion(state.known, files, at));
     const temporary = await temporaryBeside(root, profile, files.keys());
     await advance({ type: 'look', files, temporary, open }, at);
+    ahead.begin(aboutToSettle(rules, state.known));
   };
 
   const nap = async () => {

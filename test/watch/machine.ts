@@ -29,7 +29,7 @@ export class Machine {
   readonly outcomes: Committed[] = [];
   /** These move while they are captured. */
   readonly slippery = new Set<string>();
-  private readonly rules: { times: typeof times; profile: DawProfile };
+  readonly rules: { times: typeof times; profile: DawProfile };
 
   constructor(daw = 'live', settings: Partial<typeof defaults.watch> = {}) {
     const profile = profileNamed(daw);

@@ -57,6 +57,7 @@ test.each(Object.keys(writeModes))('a session that is written %s is one version,
   expect(await watch.versions(1)).toHaveLength(1);
 });
 
+const detailOf = (event: unknown) => (event as { detail?: string } | undefined)?.detail ?? '';
 const isClean = (event: unknown) => (event as { state?: string } | undefined)?.state === 'clean';
 
 test('the first sign of a change is told at once, with its state, before anything is committed', async () => {
@@ -78,7 +79,8 @@ test('a save while a take is recorded is versioned without it, when a newer one 
   const take = await fs.open(path.join(project.root, 'Take 1.wav'), 'a');
   await take.write('flush 1,');
   await write(project.root, { 'Song.als': 'while recording' });
-  await watch.until('the save is captured', async () => await isStored(project, 'while recording'));
+  const isHeld = () => detailOf(watch.events.at(-1)).startsWith('recording goes on');
+  await watch.until('the save is captured', async () => (await isStored(project, 'while recording')) && isHeld());
   await take.write('flush 2,');
   await write(project.root, { 'Song.als': 'still recording' });
   await watch.versions(1);
