@@ -7,7 +7,7 @@ import { Failure } from '../model/failures.ts';
 import { withIndex } from '../project/own-index.ts';
 import type { Project } from '../project/project.ts';
 import { makeFolder } from '../project/state.ts';
-import { ifMissing, flushFolder, flushTree } from '../system/disk.ts';
+import { flushFolder, flushTree, freeBytes, ifMissing } from '../system/disk.ts';
 
 /** Where new files wait until all of them are there: on the disk of the project, ignored by git and by the watcher. */
 const waiting = (root: string): string => path.join(root, '.oxenvcs', 'incoming');
@@ -30,7 +30,7 @@ export async function prepare(project: Project, commit: string, paths: readonly 
     const result = await tryGit(folder, args, { env: there, input: paths.join('\0') });
     if (result.exitCode === 0) return;
     // Of a full disk git says here only that it was "unable to write file".
-    if (/^error: unable to write file /m.test(result.stderr) && (await room(root)) < tight)
+    if (/^error: unable to write file /m.test(result.stderr) && (await freeBytes(root)) < tight)
       throw new Failure('disk-full', { detail: 'the team’s versions do not fit' }, gitFailure(result, args));
     throw gitFailure(result, args);
   });
@@ -39,12 +39,6 @@ export async function prepare(project: Project, commit: string, paths: readonly 
 
 /** With less than this left, a file that cannot be written is one that does not fit (bytes). A guess: a few blocks. */
 const tight = 1_048_576;
-
-/** How many bytes fit on the project's disk. */
-export async function room(root: string): Promise<number> {
-  const { bavail, bsize } = await fs.statfs(root);
-  return bavail * bsize;
-}
 
 export const discard = async (root: string): Promise<void> =>
   await fs.rm(waiting(root), { recursive: true, force: true });

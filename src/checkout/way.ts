@@ -7,11 +7,10 @@ import { git } from '../git/run.ts';
 import type { TreeChange } from '../git/tree.ts';
 import { Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
-import { ifMissing } from '../system/disk.ts';
+import { freeBytes, ifMissing } from '../system/disk.ts';
 import { runningPrograms } from '../system/processes.ts';
 import { statOf } from '../system/stat.ts';
 import { differing } from './differs.ts';
-import { room } from './files.ts';
 
 /** What stands in the way of bringing changes into the work tree. Each throws the failure that says so. */
 
@@ -94,7 +93,7 @@ export async function assertRoom(root: string, changes: readonly TreeChange[], r
   if (input === '') return;
   const sizes = await git(root, ['cat-file', '--batch-check=%(objectsize)'], { input });
   const needed = sizes.split('\n').reduce((sum, size) => sum + Number(size), 0);
-  const free = await room(root);
+  const free = await freeBytes(root);
   if (needed + reserve > free)
     throw new Failure('disk-full', { detail: `the team’s versions need ${mega(needed)}, and ${mega(free)} are free` });
 }

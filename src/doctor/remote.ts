@@ -9,8 +9,8 @@ import { probeRemote } from '../lock/probe.ts';
 import { type LockStatus, lockStatus } from '../lock/status.ts';
 import { graceMs } from '../lock/time.ts';
 import { away, localFolder } from '../network/away.ts';
+import { networkDrive } from '../system/network-drive.ts';
 import { type Check, failed, good, problem, remark } from './check.ts';
-import { networkDrive } from './file-system.ts';
 
 /** Can it be reached, who has the lock, and what does it allow? Asked anew: somebody may have changed its settings. */
 export async function remoteChecks(ctx: LockContext): Promise<Check[]> {

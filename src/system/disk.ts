@@ -118,3 +118,9 @@ export function ifMissing<T>(value: T): (error: unknown) => T {
     throw error;
   };
 }
+
+/** How many bytes still fit on the disk of this folder. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await fs.statfs(folder);
+  return bavail * bsize;
+}

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Check } from '../../src/doctor/check.ts';
 import { mend } from '../../src/doctor/examine.ts';
-import { fileSystemChecks, linuxNetwork, macNetwork } from '../../src/doctor/file-system.ts';
+import { fileSystemChecks } from '../../src/doctor/file-system.ts';
 import { hookChecks } from '../../src/doctor/hooks.ts';
 import { remoteChecks } from '../../src/doctor/remote.ts';
 import { stateChecks } from '../../src/doctor/state.ts';
@@ -131,19 +131,6 @@ it('a full disk, and a disk that takes names otherwise than Git thinks', async (
   expect(await fs.readdir(path.join(project.root, '.oxenvcs/state'))).not.toContainEqual(
     expect.stringContaining('.tmp'),
   );
-});
-
-it('network drives are known by their number, or by what the system calls them', () => {
-  expect([0x6969, -11317950, 0xfe534d42, 0xef53].map(linuxNetwork)).toEqual(['NFS', 'SMB', 'SMB', null]);
-  const mounts = [
-    '/dev/disk3s1 on / (apfs, sealed, local)',
-    '//ann@nas._smb._tcp.local/music on /Volumes/My (odd) music (smbfs, nodev, nosuid)',
-    'nas:/songs on /Volumes/songs (nfs)',
-  ].join('\n');
-  expect(macNetwork(mounts, '/Users/ann/Song')).toBe(null);
-  expect(macNetwork(mounts, '/Volumes/My (odd) music/Song')).toBe('SMB');
-  expect(macNetwork(mounts, '/Volumes/songs')).toBe('NFS');
-  expect(macNetwork(mounts, '/Volumes/songs of others')).toBe(null);
 });
 
 it('more folders than the system has watches for', () => {
