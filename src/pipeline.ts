@@ -11,6 +11,7 @@ import { configPath, loadConfig, type Project } from './project/project.ts';
 import { hearByHand } from './project/by-hand.ts';
 import { noteWatcher } from './project/watcher.ts';
 import { type KeeperEvent, startKeeper } from './background/keeper.ts';
+import { largeFiles, type LeftOutEvent } from './background/large-files.ts';
 import { listenForNews, type NewsEvent } from './background/news.ts';
 import { type PublisherEvent, startPublisher } from './background/publisher.ts';
 import { enqueue } from './queue/entries.ts';
@@ -23,6 +24,7 @@ export type PipelineEvent =
   | WatchEvent
   | PublisherEvent
   | NewsEvent
+  | LeftOutEvent
   | Exclude<KeeperEvent, { event: 'opened' }>
   | { event: 'watching'; project: string; daw: string }
   | { event: 'version'; commit: string; message: string }
@@ -66,6 +68,7 @@ export async function watchAndPublish(
     await removeLeftovers(project, clock.now());
     await bringIndexUp(project);
     const ended = AbortSignal.any([signal, lost]);
+    const large = largeFiles(project, tell);
     const listening = listenForNews(project, clock, ended, tell).catch((error: unknown) => {
       if (!ended.aborted) tell({ event: 'trouble', failure: asFailure(error) });
     });
@@ -90,11 +93,14 @@ export async function watchAndPublish(
           };
         },
         // What is just being brought in is no save of anybody.
-        changes: async () => ((await filesLieStill(project)) ? await withSoundSettings(root, await changes(root)) : []),
+        changes: async () =>
+          (await filesLieStill(project))
+            ? await large.leaveOut(await withSoundSettings(root, await changes(root)))
+            : [],
         capture: async (path, stat) => await capture(root, path, stat),
         // The version and its entry in the queue are on the disk before it is told.
         commit: async (save) =>
-          await commitSave(project, save, async ({ commit, branch, subject }) => {
+          await commitSave(project, { ...save, leftOut: large.names() }, async ({ commit, branch, subject }) => {
             // Versions of another branch stay here: only the team's branch is published by itself.
             if (branch === `refs/heads/${config.branch}`)
               await enqueue(project, commit, config.branch, isoTime(clock.now()));

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
+import { largeNow } from '../background/large-files.ts';
 import { lockContext } from '../lock/context.ts';
 import { lockStatus } from '../lock/status.ts';
 import { redact } from '../git/redact.ts';
@@ -96,7 +97,7 @@ async function problemsOf(
   unreachable: Failure | null,
   attempts: readonly Attempt[],
 ): Promise<Problem[]> {
-  const problems: Problem[] = [];
+  const problems: Problem[] = (await largeNow(project)).map(({ code, message, hint }) => ({ code, message, hint }));
   if (unreachable !== null)
     problems.push({ code: unreachable.code, message: unreachable.message, hint: unreachable.hint });
   const rescue = await readRescue(project);

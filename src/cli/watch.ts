@@ -58,6 +58,7 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'stopped':
       return 'Stopped.';
     case 'lock-lost':
+    case 'left-out':
       return `⚠ ${event.failure.message} ${event.failure.hint}`;
     case 'lock-released':
       return 'The lock was given back: nobody has worked here for a while, and all is published.';

@@ -8,7 +8,7 @@ import type { Project } from '../project/project.ts';
 import { statOf } from '../system/stat.ts';
 import { detached, underWay } from './busy.ts';
 import { noteTimes } from './media-times.ts';
-import { type Difference, differencesIn, saveMessage } from './message.ts';
+import { type Difference, differencesIn, incompleteLine, saveMessage, withTrailers } from './message.ts';
 import { refresh, stage } from './stage.ts';
 import { bringIndexUp, copyIndex, noteIndexBehind } from './user-index.ts';
 
@@ -46,7 +46,8 @@ export async function commitSave(
     const differences = await differencesOf(root, head.tree, tree);
     if (differences.length === 0) return { outcome: 'nothing' };
     const sessions = save.captured.map(({ path }) => path);
-    const message = saveMessage(differences, sessions, save.incomplete);
+    const lacking = (save.leftOut ?? []).map(incompleteLine);
+    const message = withTrailers(saveMessage(differences, sessions, save.incomplete), lacking);
     const parents = head.commit === null ? [] : ['-p', head.commit];
     const commit = await gitLine(root, ['commit-tree', ...parents, '-F', '-', tree], { input: message });
     const subject = message.split('\n', 1)[0] ?? '';

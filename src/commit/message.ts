@@ -45,8 +45,22 @@ export function saveMessage(
   const told =
     saved.length > 0 ? [first, ...more.filter((part) => !part.endsWith('file') && !part.endsWith('files'))] : parts;
   const subject = told.join('; ') || 'Saved';
-  const trailers = incomplete.map((path) => `Incomplete: ${plain(path)}`);
-  return trailers.length === 0 ? `${subject}\n` : `${subject}; recording goes on\n\n${trailers.join('\n')}\n`;
+  return incomplete.length === 0
+    ? `${subject}\n`
+    : withTrailers(`${subject}; recording goes on\n`, incomplete.map(incompleteLine));
+}
+
+/** The trailer for a file that a version lacks. */
+export const incompleteLine = (path: string): string => `Incomplete: ${plain(path)}`;
+
+/** A commit message with these trailers, as far as it does not have them yet. */
+export function withTrailers(message: string, lines: readonly string[]): string {
+  const has = new Set(message.split('\n'));
+  const missing = lines.filter((line) => !has.has(line));
+  if (missing.length === 0) return message;
+  const body = message.trimEnd();
+  const hasTrailers = body.slice(body.lastIndexOf('\n') + 1).startsWith('Incomplete: ');
+  return `${body}\n${hasTrailers ? '' : '\n'}${missing.join('\n')}\n`;
 }
 
 function counted(count: number, what: string): string | false {

@@ -1,5 +1,6 @@
 import { Failure, type FailureName } from '../model/failures.ts';
 import type { Result } from '../system/process.ts';
+import { fileLimitIn } from './file-limit.ts';
 import { type Kind, messages, serverMessages } from './messages.ts';
 import { parsePush, type PushedRef, reasonOf, whyRejected } from './porcelain.ts';
 import { redact } from './redact.ts';
@@ -20,6 +21,8 @@ export interface Sorted {
   detail: string;
   /** The ref that a push was refused for. */
   ref?: string;
+  /** The largest file that the host says it takes, bytes. */
+  limitBytes?: number;
 }
 
 type Ended = Pick<Result, 'exitCode' | 'signal' | 'stderr' | 'killed'> & { talks?: boolean };
@@ -70,7 +73,11 @@ export function gitFailure(
   const branch = (sorted.ref ?? 'the branch').replace(/^refs\/heads\//, '');
   const said = redact(`git ${args.join(' ')} ended with ${result.exitCode ?? result.signal}: ${result.stderr.trim()}`);
   const details = { detail: sorted.detail, remote, branch, file: sorted.detail, dir };
-  return new Failure(row, retryAfterMs === null ? details : { ...details, retryAfterMs }, new Error(said));
+  const more = {
+    ...(retryAfterMs === null ? {} : { retryAfterMs }),
+    ...(sorted.limitBytes === undefined ? {} : { limitBytes: sorted.limitBytes }),
+  };
+  return new Failure(row, { ...details, ...more }, new Error(said));
 }
 
 const talking = new Set(['push', 'fetch', 'pull', 'clone', 'ls-remote', 'archive']);
@@ -159,8 +166,16 @@ function sortRejected(ref: PushedRef, result: Ended): Sorted {
     return { kind: 'policy', row: 'remote-refused', detail, ref: ref.to };
   }
   if (why === 'lost') return { kind: 'lost-race', row: 'remote-moved', detail, ref: ref.to };
-  if (why === 'refused') return { kind: 'policy', row: 'remote-refused', detail, ref: ref.to };
+  if (why === 'refused') return { ...whyByPolicy(server, reason, detail), ref: ref.to };
   return { ...unclear(detail), ref: ref.to };
+}
+
+/** A hook of the host's turned it down: for a file that is too large, or for a reason of its own. */
+function whyByPolicy(server: readonly string[], reason: string, detail: string): Sorted {
+  const limit = /\bhook declined$/.test(reason) ? fileLimitIn(server) : null;
+  if (limit === null) return { kind: 'policy', row: 'remote-refused', detail };
+  const known = limit.bytes === null ? {} : { limitBytes: limit.bytes };
+  return { kind: 'policy', row: 'file-too-large', detail: sentence(limit.line), ...known };
 }
 
 const linesOf = (text: string): string[] => text.split(/\r?\n|\r/).filter((line) => line.trim() !== '');

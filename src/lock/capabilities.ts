@@ -18,6 +18,8 @@ const schema = v.object({
   branch: v.nullable(v.boolean()),
   /** A push of more bytes than this was turned down for its size. Null: none ever was. */
   maxPushBytes: v.optional(v.nullable(v.number()), null),
+  /** The largest file that it takes, bytes, as learned from a refusal; null: no refusal yet. */
+  maxBlobBytes: v.optional(v.nullable(v.number()), null),
   /** What it said where it forbids something. */
   said: v.nullable(v.string()),
   /** Wall clock, ms; null: assumed, not probed. */
@@ -32,6 +34,7 @@ const assumed: Capabilities = {
   deletes: null,
   branch: null,
   maxPushBytes: null,
+  maxBlobBytes: null,
   said: null,
   probedAt: null,
 };

@@ -106,6 +106,7 @@ export async function swap(
         ? { outcome: 'unclear', failure }
         : { outcome: 'lost', failure };
     if (failure.code !== 'REMOTE_REFUSED') return { outcome: 'refused', kind: 'local', failure };
+    if (failure.row === 'file-too-large') return { outcome: 'refused', kind: 'policy', failure };
     const detail = refusal(refused, result.stderr);
     return {
       outcome: 'refused',

@@ -120,6 +120,16 @@ const rows = {
     say: 'The remote does not take a push of this size: {detail}.',
     hint: 'Ask whoever runs {remote} for a higher limit, or set push.maxPartBytes below it.',
   },
+  'file-too-large': {
+    code: 'REMOTE_REFUSED',
+    say: 'The remote does not take a file of this size: {detail}.',
+    hint: 'Your versions are safe here. Move the file out of the project, or ask whoever runs {remote} for a higher limit; then run `oxenvcs push`.',
+  },
+  'left-out': {
+    code: 'REMOTE_REFUSED',
+    say: '{file} ({size}) is larger than the remote takes ({limit}): it is only on this computer, and no version holds it.',
+    hint: 'Bounce it in shorter pieces or as FLAC, or move to a host that takes it and set push.maxBlobBytes; everything else goes through.',
+  },
   'remote-full': {
     code: 'REMOTE_REFUSED',
     say: 'The remote has no room left: {detail}.',

@@ -7,6 +7,8 @@ export interface Save {
   deleted: string[];
   /** Takes that still grow: the version is made without them and says so. */
   incomplete: string[];
+  /** Larger than the remote takes: the version says that it lacks them, too. */
+  leftOut?: string[];
 }
 
 export interface Captured {

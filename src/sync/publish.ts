@@ -1,3 +1,4 @@
+import { fitToLimit } from './fit.ts';
 import { loadView } from '../lock/cache.ts';
 import { acquireLock } from '../lock/lease.ts';
 import { withLease } from '../lock/heartbeat.ts';
@@ -45,8 +46,22 @@ export interface PublishPorts {
 
 type Sending = Pick<PublishPorts, 'onLocked' | 'onTransfer' | 'retry'>;
 
-/** One pass: takes the lock if it is free, then everything that waits goes out, each branch as one atomic push. */
-export async function publishQueue(
+/**
+ * One pass: takes the lock if it is free, then everything that waits goes out, each branch as one atomic push. Files that
+ * the remote turns down for their size are left out of what waits, and the rest goes out at once.
+ */
+export async function publishQueue(project: Project, ports: PublishPorts): Promise<Drained<Pushed>[]> {
+  await fitToLimit(project, null);
+  for (;;) {
+    const drained = await onePass(project, ports);
+    const refused = drained.find(
+      (one) => one.outcome === 'not-yet' && one.tried && one.failure.row === 'file-too-large',
+    );
+    if (refused?.outcome !== 'not-yet' || !(await fitToLimit(project, refused.failure))) return drained;
+  }
+}
+
+async function onePass(
   project: Project,
   { clock, signal, patienceMs, urgency, only, ...sending }: PublishPorts,
 ): Promise<Drained<Pushed>[]> {

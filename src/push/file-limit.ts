@@ -1,0 +1,57 @@
+import { git } from '../git/run.ts';
+import { capabilities, learn } from '../lock/capabilities.ts';
+import type { Failure } from '../model/failures.ts';
+import { notPublished, type Project, remoteUrl } from '../project/project.ts';
+
+/**
+ * The largest file that the remote takes. One that is larger and already committed would block every later save, so
+ * the limit applies when a version is made: known for some hosts, learned from the first refusal elsewhere.
+ */
+
+/** Hosts whose limit is known; bytes. GitHub: "blocks files larger than 100 MiB". */
+const hosts: Record<string, number> = { 'github.com': 100 * 2 ** 20, 'ssh.github.com': 100 * 2 ** 20 };
+
+/** By the address alone (`https://host/path`, `user@host:path`); null where nothing is known. Pure. */
+export function knownLimit(url: string): number | null {
+  const [, host] =
+    /^[a-z][a-z0-9+.-]*:\/\/(?:[^/@]*@)?([^/:]+)/i.exec(url) ?? /^(?:[^/@:]+@)?([^/:]+):/.exec(url) ?? [];
+  return hosts[host?.toLowerCase() ?? ''] ?? null;
+}
+
+/** The limit in force, bytes; null: none is known. A number in the settings decides. */
+export async function fileLimit(project: Project): Promise<number | null> {
+  const { maxBlobBytes } = project.config.push;
+  if (maxBlobBytes !== 'auto') return maxBlobBytes;
+  const where = await remoteOf(project);
+  return where === null ? null : ((await capabilities(where)).maxBlobBytes ?? knownLimit(where.remote.url));
+}
+
+/**
+ * Takes over what a refusal (`file-too-large`) says of the limit. Where it names none, or one that nothing waiting
+ * exceeds, the largest file that waits was too large: each further refusal lowers it. Null: nothing waits that could be left out.
+ */
+export async function learnLimit(project: Project, tip: string, refused: Failure): Promise<number | null> {
+  const where = await remoteOf(project);
+  const largest = await largestWaiting(project, tip);
+  if (where === null || largest === 0) return null;
+  const named = Number(refused.details['limitBytes'] ?? Infinity);
+  const limit = named < largest ? named : largest - 1;
+  await learn(where, { maxBlobBytes: limit });
+  return limit;
+}
+
+async function remoteOf(project: Project): Promise<Parameters<typeof capabilities>[0] | null> {
+  const { root, config } = project;
+  const url = await remoteUrl(project);
+  return url === null ? null : { root, remote: { name: config.remote, url } };
+}
+
+/** Bytes of the largest blob that is not published yet; 0 where there is none. */
+async function largestWaiting(project: Project, tip: string): Promise<number> {
+  const listed = ['rev-list', '--objects', '--no-object-names', '--exclude-promisor-objects', tip];
+  const ids = await git(project.root, [...listed, ...(await notPublished(project)), '--']);
+  const sizes = await git(project.root, ['cat-file', '--batch-check=%(objecttype) %(objectsize)'], { input: ids });
+  let most = 0;
+  for (const [, size] of sizes.matchAll(/^blob (\d+)$/gm)) most = Math.max(most, Number(size));
+  return most;
+}
