@@ -1,8 +1,8 @@
 import { type Change, changes } from '../commit/changes.ts';
 import { bySize } from '../commit/oversized.ts';
-import { Failure } from '../model/failures.ts';
+import type { Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
-import { fileLimit } from '../push/file-limit.ts';
+import { fileLimit, leftOut } from '../push/file-limit.ts';
 
 /** Larger than the remote takes: it comes into no version. */
 export interface LeftOutEvent {
@@ -26,12 +26,12 @@ export function largeFiles(project: Project, tell: (event: LeftOutEvent) => void
     async leaveOut(found) {
       if (found.length === 0) return found;
       const limit = await fileLimit(project);
-      const sorted = await bySize(project.root, found, limit);
+      const sorted = await bySize(project.root, pathsOf(found), limit);
       for (const { path, size } of sorted.over)
         if (limit !== null && !over.includes(path))
           tell({ event: 'left-out', path, failure: leftOut(path, Number(size), limit) });
       over = sorted.over.map(({ path }) => path);
-      return sorted.within;
+      return found.filter(({ path }) => !over.includes(path));
     },
   };
 }
@@ -40,13 +40,8 @@ export function largeFiles(project: Project, tell: (event: LeftOutEvent) => void
 export async function largeNow(project: Project): Promise<Failure[]> {
   const limit = await fileLimit(project);
   if (limit === null) return [];
-  const { over } = await bySize(project.root, await changes(project.root), limit);
+  const { over } = await bySize(project.root, pathsOf(await changes(project.root)), limit);
   return over.map(({ path, size }) => leftOut(path, Number(size), limit));
 }
 
-/** The row of the table for one file; sizes in bytes. */
-const leftOut = (file: string, size: number, limit: number): Failure =>
-  new Failure('left-out', { file, size: megabytes(size), limit: megabytes(limit) });
-
-const megabytes = (bytes: number): string =>
-  bytes < 2 ** 20 ? `${Math.ceil(bytes / 1024)} KB` : `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MB`;
+const pathsOf = (found: readonly Change[]): string[] => found.map(({ path }) => path);

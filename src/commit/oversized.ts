@@ -1,6 +1,5 @@
 import { git } from '../git/run.ts';
 import { statAll } from '../system/stat.ts';
-import type { Change } from './changes.ts';
 
 /** A file that is larger than the remote takes: it stays in the folder and comes into no version. */
 export interface Oversized {
@@ -9,25 +8,20 @@ export interface Oversized {
   size: bigint;
 }
 
-/** Splits changes into those that may come into a version and those that the remote would refuse. `limit`: bytes, or null. */
+/** Splits files into those that may come into a version and those that the remote would refuse. `limit`: bytes, or null. */
 export async function bySize(
   root: string,
-  found: readonly Change[],
+  paths: readonly string[],
   limit: number | null,
-): Promise<{ within: Change[]; over: Oversized[] }> {
-  if (limit === null || found.length === 0) return { within: [...found], over: [] };
-  const stats = await statAll(
-    root,
-    found.map(({ path }) => path),
-  );
-  const large = found.flatMap(({ path }) => {
-    const size = stats.get(path)?.size ?? 0n;
-    return size > BigInt(limit) ? [{ path, size }] : [];
-  });
+): Promise<{ within: string[]; over: Oversized[] }> {
+  if (limit === null || paths.length === 0) return { within: [...paths], over: [] };
+  const large: Oversized[] = [];
+  for (const [path, stat] of await statAll(root, paths))
+    if (stat !== null && stat.size > BigInt(limit)) large.push({ path, size: stat.size });
   const elsewhere = await withPointer(root, large);
   const over = large.filter(({ path }) => !elsewhere.has(path));
   const names = new Set(over.map(({ path }) => path));
-  return { within: found.filter(({ path }) => !names.has(path)), over };
+  return { within: paths.filter((path) => !names.has(path)), over };
 }
 
 /** Of git-lfs the repository holds only a pointer, however large the file is. */

@@ -1,6 +1,6 @@
 import { git } from '../git/run.ts';
 import { capabilities, learn } from '../lock/capabilities.ts';
-import type { Failure } from '../model/failures.ts';
+import { Failure } from '../model/failures.ts';
 import { notPublished, type Project, remoteUrl } from '../project/project.ts';
 
 /**
@@ -55,3 +55,10 @@ async function largestWaiting(project: Project, tip: string): Promise<number> {
   for (const [, size] of sizes.matchAll(/^blob (\d+)$/gm)) most = Math.max(most, Number(size));
   return most;
 }
+
+/** The row of the table for one file; sizes in bytes. */
+export const leftOut = (file: string, size: number, limit: number): Failure =>
+  new Failure('left-out', { file, size: megabytes(size), limit: megabytes(limit) });
+
+const megabytes = (bytes: number): string =>
+  bytes < 2 ** 20 ? `${Math.ceil(bytes / 1024)} KB` : `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MB`;

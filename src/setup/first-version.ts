@@ -1,6 +1,8 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { whyNotNow } from '../commit/busy.ts';
+import { incompleteLine, withTrailers } from '../commit/message.ts';
+import { bySize, type Oversized } from '../commit/oversized.ts';
 import { stage } from '../commit/stage.ts';
 import { bringIndexUp, noteIndexBehind } from '../commit/user-index.ts';
 import { git, gitLine, tryGit } from '../git/run.ts';
@@ -112,15 +114,27 @@ export interface FirstVersion {
   leftOut: string[];
   /** Folders that are repositories of their own: nothing in them is part of the version. */
   nested: string[];
+  /** Larger than the remote takes. */
+  tooLarge: Oversized[];
 }
 
-/** Commits everything in the folder that is not ignored, as the first version. */
-export async function commitEverything(project: Project, message: string): Promise<FirstVersion> {
+/** Commits everything in the folder that is not ignored, and not above `limit` bytes, as the first version. */
+export async function commitEverything(
+  project: Project,
+  message: string,
+  limit: number | null = null,
+): Promise<FirstVersion> {
   const { root } = project;
   const others = await git(root, ['ls-files', '--others', '--exclude-standard', '-z']);
   const names = others.split('\0').filter(Boolean);
   const nested = names.filter((name) => name.endsWith('/')).map((name) => name.slice(0, -1));
-  const files = names.filter((name) => !name.endsWith('/'));
+  const found = names.filter((name) => !name.endsWith('/'));
+  const sorted = await bySize(root, found, limit);
+  const files = sorted.within;
+  const text = withTrailers(
+    message,
+    sorted.over.map((one) => incompleteLine(one.path)),
+  );
   const leftOut: string[] = [];
   for (let tries = 0; ; tries++) {
     const settled = await look(
@@ -131,7 +145,7 @@ export async function commitEverything(project: Project, message: string): Promi
       await git(root, ['read-tree', '--empty'], { env: { GIT_INDEX_FILE: index } });
       const moved = await stage(root, index, { captured: [], settled, deleted: [], incomplete: [] });
       if (moved.length === 0) {
-        const commit = await commitIndex(project, index, null, message);
+        const commit = await commitIndex(project, index, null, text);
         await giveIndex(project, index);
         return { commit };
       }
@@ -139,7 +153,7 @@ export async function commitEverything(project: Project, message: string): Promi
       if (tries >= 2) leftOut.push(...moved);
       return null;
     });
-    if (done !== null) return { ...done, files: settled.length, leftOut, nested };
+    if (done !== null) return { ...done, files: settled.length, leftOut, nested, tooLarge: sorted.over };
   }
 }
 

@@ -6,6 +6,7 @@ import { gitLine, redact } from '../git/run.ts';
 import { asFailure, Failure } from '../model/failures.ts';
 import { alone } from '../project/guard.ts';
 import { configPath, currentBranch, loadConfig, openProject, type Project, statePath } from '../project/project.ts';
+import { fileLimit, leftOut } from '../push/file-limit.ts';
 import { exists, ifMissing } from '../system/disk.ts';
 import { adoptHistory } from './adopt.ts';
 import { connect, remoteWarnings } from './connect.ts';
@@ -209,9 +210,15 @@ async function adopt(here: Standing, url: string, branch: string): Promise<void>
 /** Everything in the folder, with our files, as the first version. */
 async function firstVersion(root: string, files: OwnFile[], { created, warnings }: Story): Promise<string> {
   await writeOwnFiles(root, files);
-  const first = await commitEverything(await openProject(root), `${nameOf(root)} put under version control`);
+  const project = await openProject(root);
+  const limit = await fileLimit(project);
+  const first = await commitEverything(project, `${nameOf(root)} put under version control`, limit);
   created.push(`First version, with ${first.files} files`);
   for (const name of first.leftOut) warnings.push(`${name} was changing all the time; it comes with the next version.`);
+  for (const { path: name, size } of first.tooLarge) {
+    const { message, hint } = leftOut(name, Number(size), limit ?? 0);
+    warnings.push(`${message} ${hint}`);
+  }
   for (const name of first.nested)
     warnings.push(`${name} is a Git repository of its own: what is in it is not part of the versions.`);
   return first.commit;

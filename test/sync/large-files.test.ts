@@ -1,6 +1,6 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { largeNow } from '../../src/background/large-files.ts';
 import { changes } from '../../src/commit/changes.ts';
 import { bySize } from '../../src/commit/oversized.ts';
@@ -11,6 +11,8 @@ import type { Project } from '../../src/project/project.ts';
 import { fileLimit, knownLimit } from '../../src/push/file-limit.ts';
 import { publishQueue } from '../../src/sync/publish.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { sandbox } from '../support/sandbox.ts';
+import { init } from '../../src/setup/init.ts';
 import { serverHook } from '../support/remotes.ts';
 import { fileIn, projectWithRemote, statusLines } from '../support/project.ts';
 
@@ -101,11 +103,15 @@ test.each([
   const limit = await fileLimit(project);
   expect(limit).toBeGreaterThanOrEqual(100 * KiB);
   expect(limit).toBeLessThan(150 * KiB);
-  const { within, over } = await bySize(root, await changes(root), limit);
+  const { within, over } = await bySize(
+    root,
+    (await changes(root)).map(({ path: name }) => name),
+    limit,
+  );
   expect(over.map(({ path: name }) => name).toSorted()).toEqual(
     ['Audio/other.wav', 'Audio/small.wav', 'Audio/ä 🎸\n.wav'].toSorted(),
   );
-  expect(within.map(({ path: name }) => name)).toEqual(['notes.txt']);
+  expect(within).toEqual(['notes.txt']);
   expect((await largeNow(project)).map(({ message }) => message)).toContainEqual(
     expect.stringMatching(/^Audio\/other\.wav \(150 KB\) is larger than the remote takes \(1\d\d KB\)/),
   );
@@ -137,8 +143,8 @@ test('a limit that is set by hand is kept before anything is sent; files of git-
   expect(await git(remote, ['ls-tree', '-r', '--name-only', 'main'])).not.toContain('big.wav');
   expect((await capabilities(await lockContext(project))).maxBlobBytes).toBeNull();
   await fs.appendFile(path.join(project.root, '.gitattributes'), '*.aif filter=lfs -text\n');
-  const found = ['a.aif', 'a.wav'].map((name) => ({ path: name, status: 'added' as const, staged: false }));
-  for (const { path: name } of found) await fs.writeFile(path.join(project.root, name), Buffer.alloc(200 * KiB));
+  const found = ['a.aif', 'a.wav'];
+  for (const name of found) await fs.writeFile(path.join(project.root, name), Buffer.alloc(200 * KiB));
   expect((await bySize(project.root, found, 100 * KiB)).over).toMatchObject([{ path: 'a.wav' }]);
 });
 
@@ -150,4 +156,17 @@ test('in the middle of the user’s own rebase no version is made anew: it waits
   expect(await gitLine(project.root, ['rev-parse', 'HEAD'])).toBe(tip);
   await fs.rmdir(path.join(project.gitDir, 'rebase-merge'));
   expect(await publishNow(project)).toMatchObject([{ outcome: 'published' }]);
+});
+
+test('a project that is set up with such a remote begins without the file, and says so', async () => {
+  process.env['OXENVCS_PUSH_MAX_BLOB_BYTES'] = String(100 * KiB);
+  onTestFinished(() => void delete process.env['OXENVCS_PUSH_MAX_BLOB_BYTES']);
+  const song = path.join(await sandbox(), 'Song');
+  await fs.mkdir(song);
+  await fs.writeFile(path.join(song, 'Song.als'), 'one');
+  await fs.writeFile(path.join(song, 'mix.wav'), Buffer.alloc(200 * KiB));
+  const { warnings, created } = await init(song, { hooks: false });
+  expect(warnings.join()).toMatch(/mix\.wav \(200 KB\) is larger than the remote takes \(100 KB\)/);
+  expect(created.join()).toContain('with 4 files');
+  expect(await git(song, ['log', '-1', '--format=%(trailers:key=Incomplete,valueonly)'])).toBe('mix.wav\n\n');
 });
