@@ -1,14 +1,14 @@
-import { cachedStatus } from '../lock/status.ts';
 import { lockContext } from '../lock/context.ts';
-import { keepLock } from '../lock/heartbeat.ts';
+import { type Activity, keepLock } from '../lock/heartbeat.ts';
 import { releaseLock } from '../lock/lease.ts';
 import { loadView } from '../lock/cache.ts';
+import { verdictOn } from '../lock/view.ts';
+import { isOpenHere } from '../daw/open.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
 import { lookAtQueue } from '../queue/rebuild.ts';
 import type { Clock } from '../system/clock.ts';
-import { programHasOpen } from '../system/processes.ts';
 
 export type KeeperEvent =
   /** Broken or taken over by somebody else. */
@@ -31,12 +31,13 @@ export interface Keeper {
   stop(): Promise<void>;
 }
 
-/** Often enough to notice that the idle time is over, ms. */
+/** Often enough to notice that the idle time is over, or that the lock was taken by hand, ms. */
 const lookMs = 30_000;
 
 /**
  * Keeps the lock alive while it is held, over sleep and network loss, and gives it back when nobody has worked here for
  * `releaseAfterIdleMinutes` and everything is published. One that was taken by hand stays until it is released or runs out.
+ * A session that is open counts as work, but not for ever: a machine that was left on with it must lock nobody out.
  */
 export function startKeeper(
   project: Project,
@@ -45,10 +46,17 @@ export function startKeeper(
   tell: (event: KeeperEvent) => void,
 ): Keeper {
   const stopped = new AbortController();
-  const idleLimitMs = project.config.lock.releaseAfterIdleMinutes * 60_000;
-  let activeAt = { wall: clock.now(), monotonic: clock.monotonic() };
+  const { releaseAfterIdleMinutes, maxIdleHours } = project.config.lock;
+  const idleLimitMs = releaseAfterIdleMinutes * 60_000;
+  /** When something was last changed, saved or opened here; and when it was last seen to be open. */
+  let workedAt = clock.uptime();
+  let openAt = workedAt;
+  let open = false;
   let published = false;
   let beating: Promise<void> | null = null;
+
+  const idleForMs = (): number => clock.uptime() - Math.max(workedAt, openAt);
+  const leftForMs = (): number => clock.uptime() - workedAt;
 
   let told = '';
   /** The same trouble again is no news. */
@@ -58,54 +66,58 @@ export function startKeeper(
     told = failure.message;
   };
 
+  const activity = (): Activity => {
+    // For others the machine is idle after a tenth of the time after which the lock goes back by itself.
+    const idle = published && idleForMs() > idleLimitMs / 10;
+    return { idleForMs: leftForMs(), idleSince: idle ? clock.now() - idleForMs() : null };
+  };
+
   const beat = async (): Promise<void> => {
-    const ctx = await lockContext(project, clock);
-    const activity = () => ({
-      idleForMs: clock.monotonic() - activeAt.monotonic,
-      idleSince: published && quiet() ? activeAt.wall : null,
-    });
-    const end = await keepLock(ctx, { activity, signal: stopped.signal });
+    const end = await keepLock(await lockContext(project, clock), { activity, signal: stopped.signal });
     if (end.why === 'lost') tell({ event: 'lock-lost', failure: end.failure });
     if (end.why === 'idle') tell({ event: 'lock-idle' });
   };
-  /** A machine is idle for others when it has been so for a tenth of the time after which the lock goes back by itself. */
-  const quiet = (): boolean => clock.monotonic() - activeAt.monotonic > idleLimitMs / 10;
 
-  /** While the DAW has something of the project open somebody works here, saves or not: idle time begins when it lets go. */
-  let open = false;
+  const held = (): void => {
+    if (leftForMs() >= maxIdleHours * 3_600_000) return;
+    beating ??= beat()
+      .catch(trouble)
+      .finally(() => (beating = null));
+  };
+
   const lookForDaw = async (): Promise<void> => {
-    const now = (await programHasOpen(profile.programs, project.root)) ?? false;
-    if (now) activeAt = { wall: clock.now(), monotonic: clock.monotonic() };
-    if (now && !open) tell({ event: 'opened' });
+    const now = await isOpenHere(project.root, profile);
+    if (now) openAt = clock.uptime();
+    if (now && !open) {
+      workedAt = openAt;
+      tell({ event: 'opened' });
+    }
     open = now;
   };
 
-  const giveBack = async (): Promise<void> => {
+  /** Goes on with a lock that was taken by hand or by a process before this one; gives back one that nobody needs. */
+  const seeToLock = async (): Promise<void> => {
+    const ctx = await lockContext(project, clock, stopped.signal);
+    const verdict = verdictOn(ctx, await loadView(ctx));
+    if (verdict.is !== 'mine') return;
+    held();
     const { entries } = await lookAtQueue(project);
     published = !entries.some(({ branch }) => branch === project.config.branch);
-    if (!published || clock.monotonic() - activeAt.monotonic < idleLimitMs) return;
-    const ctx = await lockContext(project, clock, stopped.signal);
-    const { mine } = await cachedStatus(ctx);
-    const { seen } = await loadView(ctx);
-    if (!mine || seen.state !== 'record' || seen.record.how === 'hand') return;
+    if (!published || idleForMs() < idleLimitMs || verdict.held.record.how === 'hand') return;
     if ((await releaseLock(ctx)).outcome === 'done') tell({ event: 'lock-released' });
   };
 
   const loop = (async () => {
     while (!stopped.signal.aborted) {
+      await lookForDaw().then(seeToLock).catch(trouble);
       await clock.sleep(Math.min(lookMs, idleLimitMs / 4), stopped.signal).catch(() => undefined); // only aborted
-      if (!stopped.signal.aborted) await lookForDaw().then(giveBack).catch(trouble);
     }
   })();
 
   return {
-    held() {
-      beating ??= beat()
-        .catch(trouble)
-        .finally(() => (beating = null));
-    },
+    held,
     active() {
-      activeAt = { wall: clock.now(), monotonic: clock.monotonic() };
+      workedAt = clock.uptime();
       published = false;
     },
     async stop() {

@@ -8,4 +8,6 @@ export const generic: DawProfile = {
   anySession: true,
   generated: ['*.tmp', '*.bak', '*~'],
   programs: [],
+  // As LibreOffice and Qt's programs name it.
+  openMark: '.~lock.NAME#',
 };

@@ -19,6 +19,8 @@ export interface DawProfile {
   generated: readonly string[];
   /** How its program's file name begins, in lower case; for finding out whether it runs. */
   programs: readonly string[];
+  /** The lock file that it keeps beside a session while it is open: `.~lock.NAME#`, NAME being the session's file name. */
+  openMark?: string;
   /** Takes are recorded into the session file itself: it needs the patience of a take. */
   holdsAudio?: true;
   /** The session is a database that changes at every edit: committed only while nobody has it open. */

@@ -11,6 +11,7 @@ import type { DawProfile } from './profile.ts';
 import { protools } from './protools.ts';
 import { reaper } from './reaper.ts';
 import { reason } from './reason.ts';
+import { rosegarden } from './rosegarden.ts';
 import { studioone } from './studioone.ts';
 
 /** Every DAW that is known by name. What each writes is from manuals, public ignore files and forums; Ardour was measured. */
@@ -27,6 +28,7 @@ export const profiles: readonly DawProfile[] = [
   reason,
   ardour,
   audacity,
+  rosegarden,
   generic,
 ];
 

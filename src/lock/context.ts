@@ -5,7 +5,7 @@ import { redact } from '../git/run.ts';
 import type { Config } from '../model/config.ts';
 import { Failure } from '../model/failures.ts';
 import { committer, type Project, remoteUrl } from '../project/project.ts';
-import { type Clock, systemClock, uptime } from '../system/clock.ts';
+import { type Clock, systemClock } from '../system/clock.ts';
 import { cloneIdentity } from './clone.ts';
 import { type Owner, printable } from './record.ts';
 
@@ -54,7 +54,7 @@ export async function lockContext(
     },
     settings: { lock: config.lock, network: config.network, push: config.push },
     clock,
-    uptime,
+    uptime: clock.uptime,
     ...(signal ? { signal } : {}),
   };
 }

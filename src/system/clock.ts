@@ -7,6 +7,8 @@ export interface Clock {
   now(): number;
   /** ms on a clock that never goes back: for what is measured here. */
   monotonic(): number;
+  /** ms since this computer was started, on a clock that counts sleep too. */
+  uptime(): number;
   /** Resolves after `ms`; rejects with the signal's reason when it is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
@@ -14,6 +16,11 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
+  /**
+   * Nobody sets it, and all processes share it: timers and `performance.now()` stand still while a laptop sleeps. The
+   * difference of two readings is never more than the time that has passed, even with a restart between them.
+   */
+  uptime: () => Math.round(os.uptime() * 1000),
   sleep: async (ms, signal) => {
     // A timer above 2^31-1 ms would fire at once.
     await sleepMs(Math.min(ms, 2_147_483_647), undefined, signal ? { signal } : {});
@@ -22,10 +29,3 @@ export const systemClock: Clock = {
 
 /** `2026-11-24T08:30:00.000Z` */
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
-
-/**
- * ms since this computer was started, on a clock that counts sleep, that nobody sets, and that all processes share:
- * timers and `performance.now()` stand still while a laptop sleeps. The difference of two readings is never more than
- * the time that has passed, even with a restart between them.
- */
-export const uptime = (): number => Math.round(os.uptime() * 1000);

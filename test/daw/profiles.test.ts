@@ -116,8 +116,14 @@ const trees: Record<string, { sessions: string[]; media: string[]; others: strin
     others: ['labels.txt'],
     generated: ['Song.aup3-wal', 'Song.aup3-shm'],
   },
+  rosegarden: {
+    sessions: ['Song.rg'],
+    media: ['audio/take-1.wav'],
+    others: ['notes.txt'],
+    generated: ['audio/take-1.wav.pk', '.~lock.Song.rg#'],
+  },
   generic: {
-    sessions: ['Song.hydrogen', 'Song.rg', 'a folder/🎸 neu.mmpz'],
+    sessions: ['Song.hydrogen', 'Song.mscz', 'a folder/🎸 neu.mmpz'],
     media: ['take.flac'],
     others: [],
     generated: ['Song.tmp', 'Song.rg~', '.~lock.Song.rg#', 'Song.bak'],

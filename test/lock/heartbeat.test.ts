@@ -8,7 +8,7 @@ import { lockRef } from '../../src/lock/names.ts';
 import { cachedStatus } from '../../src/lock/status.ts';
 import type { Failure } from '../../src/model/failures.ts';
 import { publish } from '../../src/push/publish.ts';
-import { systemClock, uptime } from '../../src/system/clock.ts';
+import { systemClock } from '../../src/system/clock.ts';
 import { type FakeClock, fakeClock } from '../support/fake-clock.ts';
 import { type HttpRemote, httpRemote } from '../support/http-remote.ts';
 import { type Member, team, version } from '../support/team.ts';
@@ -181,7 +181,7 @@ test('work under a lease is told when the lock is lost, and why', async () => {
   const { lock } = ann.ctx.settings;
   const settings = { ...ann.ctx.settings, lock: { ...lock, heartbeatMinutes: 0.02 } };
   const done = await withLease(
-    { ...ann.ctx, clock: systemClock, uptime, settings },
+    { ...ann.ctx, clock: systemClock, uptime: systemClock.uptime, settings },
     { how: 'save' },
     async (signal) => {
       await breakLock(ben.ctx, { reason: 'sorry' });

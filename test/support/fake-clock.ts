@@ -1,7 +1,6 @@
 import type { Clock } from '../../src/system/clock.ts';
 
 export interface FakeClock extends Clock {
-  uptime: () => number;
   /** Time passes. */
   pass: (ms: number) => void;
   /** Somebody sets the wall clock. */

@@ -21,6 +21,7 @@ export function virtualClock(start = Date.parse('2026-11-24T08:00:00Z')): Clock 
   return {
     now: () => start + time,
     monotonic: () => time,
+    uptime: () => time,
     waits,
     sleep: async (ms, signal) => {
       signal?.throwIfAborted();
