@@ -3,7 +3,7 @@ import { type Activity, keepLock } from '../lock/heartbeat.ts';
 import { releaseLock } from '../lock/lease.ts';
 import { loadView } from '../lock/cache.ts';
 import { verdictOn } from '../lock/view.ts';
-import { isOpenHere } from '../daw/open.ts';
+import { isOpenHere } from './open.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';

@@ -70,7 +70,14 @@ export async function loadView(ctx: LockContext): Promise<View> {
   // What was known of another remote says nothing about this one.
   const foreign = read.state === 'ok' && read.value.remote !== remoteKey(ctx);
   const seen: Seen = foreign ? { state: 'none' } : await readRef(ctx, knownRef(ctx.branch));
-  return { seen, onRemote: commitOf(seen), checkedAt: null, sinceUptime: ctx.uptime(), renewed: null, lost: null };
+  return {
+    seen,
+    onRemote: commitOf(seen),
+    checkedAt: null,
+    sinceUptime: ctx.clock.uptime(),
+    renewed: null,
+    lost: null,
+  };
 }
 
 /** Refs that follow what was seen: the furthest record is kept from being collected. */

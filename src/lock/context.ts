@@ -21,8 +21,6 @@ export interface LockContext {
   owner: Owner;
   settings: Pick<Config, 'lock' | 'network' | 'push'>;
   clock: Clock;
-  /** ms on a clock that counts sleep and that nobody sets (system/clock.ts). */
-  uptime: () => number;
   signal?: AbortSignal;
   /** Told of each push how much of it is written, as it goes. */
   onWritten?: (written: Written) => void;
@@ -54,7 +52,6 @@ export async function lockContext(
     },
     settings: { lock: config.lock, network: config.network, push: config.push },
     clock,
-    uptime: clock.uptime,
     ...(signal ? { signal } : {}),
   };
 }

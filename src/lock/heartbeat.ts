@@ -50,7 +50,7 @@ export async function keepLock(context: LockContext, { activity, onBeat, signal 
   let failure: Failure | null = null;
   while (!signal.aborted) {
     const { idleForMs, idleSince } = activity();
-    const now = { at: ctx.clock.now(), uptime: ctx.uptime() };
+    const now = { at: ctx.clock.now(), uptime: ctx.clock.uptime() };
     const pulse = await pulseOf(ctx, { failures, triedAt }, idleSince);
     if ('why' in pulse) {
       // What two processes write down at once may be outdated for a moment: the remote decides.
@@ -77,7 +77,7 @@ export async function keepLock(context: LockContext, { activity, onBeat, signal 
       return renewed.loss ? { why: 'lost', failure: renewed.failure, loss: renewed.loss } : { why: 'released' };
     } else if (!signal.aborted) {
       failures += 1;
-      triedAt = ctx.uptime();
+      triedAt = ctx.clock.uptime();
       ({ failure } = renewed);
       const stands = standsForMs(pulse.leaseMs, pulse.renewed, { at: ctx.clock.now(), uptime: triedAt });
       onBeat?.({ is: 'late', failure, standsForMs: stands });
@@ -98,7 +98,7 @@ async function pulseOf(
     return view.lost ? { why: 'lost', failure: lostFailure(ctx, view), loss: view.lost } : { why: 'released' };
   const { record } = verdict.held;
   // Notes that were cleaned away: the wall clock is all there is.
-  const renewed = view.renewed ?? { at: Date.parse(record.renewedAt), uptime: ctx.uptime() };
+  const renewed = view.renewed ?? { at: Date.parse(record.renewedAt), uptime: ctx.clock.uptime() };
   const outdated = (record.idleSince === null) !== (idleSince === null);
   return { ...tries, leaseMs: record.leaseMs, heartbeatMs: record.heartbeatMs, renewed, outdated };
 }

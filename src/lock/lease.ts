@@ -149,7 +149,7 @@ function isSure(ctx: LockContext, view: View, held: Held, { how, leaseMs, messag
 /** Does the holder still count itself in, by its own clocks? */
 export function counts(ctx: LockContext, view: View, { record }: Held): boolean {
   if (view.renewed === null) return Date.parse(record.expiresAt) > ctx.clock.now();
-  return standsForMs(record.leaseMs, view.renewed, { at: ctx.clock.now(), uptime: ctx.uptime() }) > 0;
+  return standsForMs(record.leaseMs, view.renewed, { at: ctx.clock.now(), uptime: ctx.clock.uptime() }) > 0;
 }
 
 /**

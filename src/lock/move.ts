@@ -30,7 +30,7 @@ export type Moved =
  */
 export async function moveLock(ctx: LockContext, view: View, record: LockRecord, others: Move[] = []): Promise<Moved> {
   const { namespace } = await capabilities(ctx);
-  const sent = { at: ctx.clock.now(), uptime: ctx.uptime() };
+  const sent = { at: ctx.clock.now(), uptime: ctx.clock.uptime() };
   const made = await makeRecord(ctx, record, view.seen);
   const { held } = made;
   const moves = [{ ref: lockRef(ctx.branch, namespace), old: view.onRemote, next: held.commit }, ...others];
@@ -50,7 +50,7 @@ export async function recover(ctx: LockContext): Promise<Moved | null> {
     await clearPending(ctx); // the record never reached the disk, so it was never sent
     return null;
   }
-  const now = { at: ctx.clock.now(), uptime: ctx.uptime() };
+  const now = { at: ctx.clock.now(), uptime: ctx.clock.uptime() };
   const { leaseMs } = held.record;
   if (standsForMs(leaseMs, pending.sent, now) > leaseMs / 2) return await send(ctx, pending, held);
   // So old that nothing is under way any more, and the lease that it asks for would be worn: what landed, landed.
@@ -116,7 +116,7 @@ async function landed(
     seen: { state: 'record', ...held },
     onRemote: held.commit,
     checkedAt: ctx.clock.now(),
-    sinceUptime: ctx.uptime(),
+    sinceUptime: ctx.clock.uptime(),
     renewed: ours ? pending.sent : null,
     lost: ours ? null : (await loadView(ctx)).lost,
   };

@@ -31,7 +31,7 @@ async function viewAfter(ctx: LockContext, before: View, fetched: Seen): Promise
     seen,
     onRemote: commitOf(fetched),
     checkedAt: ctx.clock.now(),
-    sinceUptime: seenSince({ same, sinceUptime: before.sinceUptime }, ctx.uptime()),
+    sinceUptime: seenSince({ same, sinceUptime: before.sinceUptime }, ctx.clock.uptime()),
     renewed: before.renewed,
     lost: (same ? null : await lossBetween(ctx, before.seen, seen)) ?? before.lost,
   };
@@ -39,7 +39,7 @@ async function viewAfter(ctx: LockContext, before: View, fetched: Seen): Promise
 
 /** What the view means for this clone. */
 export function verdictOn(ctx: LockContext, view: View): Verdict {
-  return judge(view.seen, ctx.owner, { now: ctx.clock.now(), unchangedMs: ctx.uptime() - view.sinceUptime });
+  return judge(view.seen, ctx.owner, { now: ctx.clock.now(), unchangedMs: ctx.clock.uptime() - view.sinceUptime });
 }
 
 /**

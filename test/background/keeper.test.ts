@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { type KeeperEvent, startKeeper } from '../../src/background/keeper.ts';
-import { saysOpen } from '../../src/daw/open.ts';
+import { saysOpen } from '../../src/background/open.ts';
 import { profileNamed } from '../../src/daw/match.ts';
 import { generic } from '../../src/daw/generic.ts';
 import { acquireLock } from '../../src/lock/lease.ts';

@@ -128,7 +128,7 @@ test('a record that was noted half a lease ago is not sent any more: it would be
   const remote = await httpRemote();
   const { ctx } = await ann(remote);
   const clock = fakeClock();
-  const old = { ...ctx, clock, uptime: clock.uptime };
+  const old = { ...ctx, clock };
   remote.trouble = (request) => (request.url?.includes('receive-pack') ? { status: 503 } : null);
   await acquireLock(old, { how: 'save' });
   remote.trouble = () => null;
@@ -144,7 +144,7 @@ test('an old record that did land is found', async () => {
   const remote = await httpRemote();
   const { ctx } = await ann(remote);
   const clock = fakeClock();
-  const old = { ...ctx, clock, uptime: clock.uptime };
+  const old = { ...ctx, clock };
   remote.trouble = (request) => (isPush(request) ? { cutAnswerAfter: 0 } : null);
   await acquireLock(old, { how: 'save' });
   remote.trouble = () => null;

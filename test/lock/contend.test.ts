@@ -24,7 +24,7 @@ async function band(names = ['Ann', 'Ben']): Promise<{ ann: Player; ben: Player;
   const members = await team(remote.url, names);
   const [ann, ben] = members.map((member) => {
     const clock = fakeClock();
-    return { ...member, clock, ctx: { ...member.ctx, clock, uptime: clock.uptime } };
+    return { ...member, clock, ctx: { ...member.ctx, clock } };
   });
   if (!ann || !ben) throw new Error('two were asked for');
   return { ann, ben, bare: remote.dir };

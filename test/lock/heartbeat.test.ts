@@ -25,7 +25,7 @@ async function holder(): Promise<{ ann: Player; ben: Player; bare: string; remot
   const remote = await httpRemote();
   const [ann, ben] = (await team(remote.url, ['Ann', 'Ben'])).map((member) => {
     const clock = fakeClock();
-    return { ...member, clock, ctx: { ...member.ctx, clock, uptime: clock.uptime } };
+    return { ...member, clock, ctx: { ...member.ctx, clock } };
   });
   if (!ann || !ben) throw new Error('two were asked for');
   expect((await acquireLock(ann.ctx, { how: 'save' })).outcome).toBe('acquired');
@@ -180,15 +180,11 @@ test('work under a lease is told when the lock is lost, and why', async () => {
   // By the real clock, beating every 1.2 s.
   const { lock } = ann.ctx.settings;
   const settings = { ...ann.ctx.settings, lock: { ...lock, heartbeatMinutes: 0.02 } };
-  const done = await withLease(
-    { ...ann.ctx, clock: systemClock, uptime: systemClock.uptime, settings },
-    { how: 'save' },
-    async (signal) => {
-      await breakLock(ben.ctx, { reason: 'sorry' });
-      await new Promise((resolve) => signal.addEventListener('abort', resolve));
-      return (signal.reason as Failure).message;
-    },
-  );
+  const done = await withLease({ ...ann.ctx, clock: systemClock, settings }, { how: 'save' }, async (signal) => {
+    await breakLock(ben.ctx, { reason: 'sorry' });
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    return (signal.reason as Failure).message;
+  });
   expect(done).toMatchObject({ outcome: 'done', end: { why: 'lost' } });
   expect(done.outcome === 'done' && done.value).toMatch(/taken from you by Ben: sorry/);
 });

@@ -23,7 +23,7 @@ async function band(): Promise<{ ann: Player; ben: Player; remote: HttpRemote }>
   const remote = await httpRemote();
   const [ann, ben] = (await team(remote.url, ['Ann', 'Ben'])).map((member) => {
     const clock = fakeClock();
-    return { ...member, clock, ctx: { ...member.ctx, clock, uptime: clock.uptime } };
+    return { ...member, clock, ctx: { ...member.ctx, clock } };
   });
   if (!ann || !ben) throw new Error('two were asked for');
   return { ann, ben, remote };

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { ifMissing, readText } from '../system/disk.ts';
 import { isAlive } from '../system/process.ts';
 import { programHasOpen } from '../system/processes.ts';
-import { isGeneratedFolder, isSession } from './match.ts';
-import type { DawProfile } from './profile.ts';
+import { isGeneratedFolder, isSession } from '../daw/match.ts';
+import type { DawProfile } from '../daw/profile.ts';
 
 /**
  * Has somebody on this computer a session of the project open: does a process of the DAW have something of it open, or
