@@ -125,6 +125,12 @@ const rows = {
     say: 'The remote does not take a file of this size: {detail}.',
     hint: 'Your versions are safe here. Move the file out of the project, or ask whoever runs {remote} for a higher limit; then run `oxenvcs push`.',
   },
+  'lfs-failed': {
+    code: 'REMOTE_REFUSED',
+    say: 'The files that git-lfs keeps could not be uploaded: {detail}.',
+    hint: 'Nothing was published, so that no version goes out without its files. Look with `git lfs push --all origin`; it is tried again by itself.',
+    retryable: true,
+  },
   'left-out': {
     code: 'REMOTE_REFUSED',
     say: '{file} ({size}) is larger than the remote takes ({limit}): it is only on this computer, and no version holds it.',

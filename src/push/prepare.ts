@@ -1,6 +1,7 @@
 import { capabilities, learn } from '../lock/capabilities.ts';
 import type { LockContext } from '../lock/context.ts';
 import type { Failure } from '../model/failures.ts';
+import { uploadLfs } from './lfs.ts';
 import { recall, remember } from './memory.ts';
 import { missingBytes } from './plan.ts';
 import { brokeOff, startSizing } from './sizing.ts';
@@ -29,9 +30,11 @@ export interface Prepared {
 /**
  * What must be on the remote before the branch moves: the one place for it, in front of every publish: by hand, from the
  * queue, onto a rescue branch. Media goes there in parts, so that a broken transfer goes on where it was. The usual save is
- * small: it costs one look at what is here, and no connection. Throws the failure that prevented it.
+ * small: it costs one look at what is here, and no connection. What git-lfs keeps comes first of all. Throws the failure
+ * that prevented it.
  */
 export async function prepare(ctx: LockContext, { tip, known, track, patience }: PrepareOptions): Promise<Prepared> {
+  await uploadLfs(ctx, tip, known[0] ?? null);
   const { maxPushBytes } = await capabilities(ctx);
   const { next } = startSizing(limitsOf(ctx, maxPushBytes), (await recall(ctx)).sizing);
   const bytesLeft = await missingBytes(ctx, tip, known);
