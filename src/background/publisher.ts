@@ -1,10 +1,12 @@
 import { lockContext } from '../lock/context.ts';
+import { cachedStatus } from '../lock/status.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
 import { noteIntent } from '../queue/entries.ts';
 import { rebuildQueue } from '../queue/rebuild.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
 import { publishQueue, type Taken, takeLock } from '../sync/publish.ts';
+import { startReach } from './reach.ts';
 
 export type PublisherEvent =
   /** `already-mine`: a process before this one has left it behind. */
@@ -13,7 +15,7 @@ export type PublisherEvent =
   | { event: 'published'; commit: string; versions: number; bytesSent: number; rescue: string | null }
   /** The lock is somebody else's: the versions wait here. */
   | { event: 'waiting'; versions: number; failure: Failure }
-  /** Tried again by itself in `retryMs`; null: a person has to do something first. */
+  /** Tried again by itself in `retryMs`, or as soon as the remote is back; null: a person has to do something first. */
   | { event: 'not-published'; versions: number; failure: Failure; retryMs: number | null };
 
 export interface Publisher {
@@ -27,7 +29,8 @@ export interface Publisher {
 
 /**
  * Publishes in the background, one try after the other: when something new is queued, and again by itself as long as
- * something waits (after the backoff when offline, after `pull.pollSeconds` at most while somebody else has the lock).
+ * something waits: when the remote is back, ever more seldom where it keeps failing, and after `pull.pollSeconds` at most
+ * while somebody else has the lock.
  */
 export function startPublisher(project: Project, clock: Clock, tell: (event: PublisherEvent) => void): Publisher {
   const { config } = project;
@@ -38,6 +41,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
 
   const onLocked = (outcome: Taken): void => tell({ event: 'locked', outcome });
   let workedOn: string[] = [];
+  let isBack = false;
   const ring = (): void => wakeUp.abort();
   const pause = async (ms: number): Promise<void> => {
     const signal = AbortSignal.any([wakeUp.signal, stopped.signal]);
@@ -52,21 +56,33 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     last = news;
   };
 
+  const reach = startReach(project, {
+    clock,
+    signal: stopped.signal,
+    onBack(wasAway) {
+      isBack = wasAway;
+      ring();
+    },
+    onTrouble: (error) => complain(asFailure(error), 0, clock.now()),
+  });
+  /** What goes wrong on this computer is no reason to spare the remote. */
+  const backoffMs = (_: number, failure: Failure): number | null =>
+    failure.code === 'INTERNAL' ? null : reach.failed(failure);
+
   const once = async (): Promise<number> => {
-    const letIn = wanted.lock && config.lock.auto && (await earlyLock());
-    wanted.lock = false;
+    let urgency: 'reachable' | 'when-due' = isBack ? 'reachable' : 'when-due';
+    isBack = false;
+    if (wanted.lock && config.lock.auto && (await earlyLock())) urgency = 'reachable';
     if (!wanted.publish) return Infinity;
+    const silence = reach.silence();
+    if (silence !== null || !config.push.auto) return await keep(silence);
     wanted.publish = false;
-    if (!config.push.auto) {
-      await rebuildQueue(project, clock.now());
-      return Infinity;
-    }
-    const urgency = letIn ? 'reachable' : 'when-due';
-    const ports = { clock, signal: stopped.signal, patienceMs: 10_000, urgency, onLocked } as const;
+    const ports = { clock, signal: stopped.signal, patienceMs: 10_000, urgency, onLocked, backoffMs } as const;
     let waitMs = Infinity;
     for (const one of await publishQueue(project, ports)) {
       const { versions } = one;
       if (one.outcome === 'published') {
+        reach.succeeded();
         const { commit, bytesSent, rescue } = one.published;
         tellOnce({ event: 'published', commit, versions, bytesSent, rescue });
       } else {
@@ -87,10 +103,19 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     return retryAt === null ? Infinity : Math.max(50, retryAt - clock.now());
   };
 
+  /** What is not published now is in the queue all the same, also what was committed by hand. */
+  const keep = async (silence: Failure | null): Promise<number> => {
+    const { entries } = await rebuildQueue(project, clock.now());
+    const versions = entries.filter(({ kind, branch }) => kind === 'publish' && branch === config.branch).length;
+    if (silence !== null && versions > 0) complain(silence, versions, clock.now() + config.network.probeSeconds * 1000);
+    wanted.publish = silence !== null;
+    return Infinity;
+  };
+
   /** No network, no lock: the work goes on all the same, and what it began on is noted. */
   const intend = async (): Promise<void> => {
     const commit = await branchTip(project);
-    if (commit === null) return;
+    if (commit === null || (await cachedStatus(await lockContext(project, clock))).mine) return;
     const base = await refCommit(project, remoteBranchRef(project));
     const createdAt = isoTime(clock.now());
     await noteIntent(project, { commit, branch: config.branch, createdAt, base, paths: workedOn });
@@ -98,15 +123,23 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
 
   /** Has the remote just let us in? */
   const earlyLock = async (): Promise<boolean> => {
+    if (reach.silence() !== null || reach.isSpared()) {
+      await intend();
+      return false;
+    }
+    wanted.lock = false;
     try {
       const outcome = await takeLock(project, await lockContext(project, clock, stopped.signal));
       onLocked(outcome);
       return outcome !== 'already-mine';
     } catch (error) {
       const failure = asFailure(error);
-      // Offline is told when the version cannot be published; who has the lock is told now.
-      if (failure.code === 'OFFLINE') await intend();
       if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions: 0, failure });
+      if (failure.code !== 'OFFLINE') return false;
+      // That it is offline is told when the version cannot be published; who has the lock is told now.
+      wanted.lock = true;
+      reach.failed(failure);
+      await intend();
       return false;
     }
   };
@@ -135,7 +168,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     },
     async stop() {
       stopped.abort(new Error('the watcher ends'));
-      await loop;
+      await Promise.all([loop, reach.ended()]);
     },
   };
 }

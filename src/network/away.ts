@@ -4,9 +4,10 @@ import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { exists } from '../system/disk.ts';
 
-/** A project's remote: where git is called for it, and its address (null: the project has none). */
+/** A project's remote: where git is called for it, the published branch, and its address (null: the project has none). */
 export interface RemoteOf {
   root: string;
+  branch: string;
   remote: { url: string | null };
 }
 
@@ -14,7 +15,7 @@ export interface RemoteOf {
  * A remote that only is away for now looks to git like one whose address is wrong: a folder (a NAS, an external disk) that
  * is not there now, or that came back in the moment of the try. Gives the failure to go on with.
  */
-export async function away(failure: Failure, { root, remote: { url } }: RemoteOf): Promise<Failure> {
+export async function away(failure: Failure, { root, remote: { url } }: Omit<RemoteOf, 'branch'>): Promise<Failure> {
   const folder = url === null ? null : localFolder(url);
   if (failure.row !== 'remote-not-found' || folder === null) return failure;
   // A disk that was pulled out under its file system gives other errors than "no such file".

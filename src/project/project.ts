@@ -4,6 +4,7 @@ import { gitLine, tryGit } from '../git/run.ts';
 import { gitFailure } from '../git/failures.ts';
 import { type Config, readConfig, type Source } from '../model/config.ts';
 import { Failure } from '../model/failures.ts';
+import type { RemoteOf } from '../network/away.ts';
 import { exists, ifMissing, readText } from '../system/disk.ts';
 import { userConfigFile } from '../system/places.ts';
 
@@ -52,6 +53,11 @@ export async function loadConfig(root: string): Promise<Config> {
 export async function remoteUrl(project: Project): Promise<string | null> {
   const result = await tryGit(project.root, ['remote', 'get-url', '--push', project.config.remote]);
   return result.exitCode === 0 ? result.stdout.toString('utf8').trim() : null;
+}
+
+/** What the network room needs to know of a project. */
+export async function remoteOf(project: Project): Promise<RemoteOf> {
+  return { root: project.root, branch: project.config.branch, remote: { url: await remoteUrl(project) } };
 }
 
 /** This machine's own files of the project. */

@@ -42,6 +42,8 @@ export interface PublishPorts {
   onTransfer?: (transfer: Transfer) => void;
   /** A part that breaks off is sent again (`--no-retry`: not). */
   retry?: boolean;
+  /** The wait before what failed is tried again by itself, ms; null, or not given: as the settings say. */
+  backoffMs?: (attempts: number, failure: Failure) => number | null;
 }
 
 type Sending = Pick<PublishPorts, 'onLocked' | 'onTransfer' | 'retry'>;
@@ -63,10 +65,10 @@ export async function publishQueue(project: Project, ports: PublishPorts): Promi
 
 async function onePass(
   project: Project,
-  { clock, signal, patienceMs, urgency, only, ...sending }: PublishPorts,
+  { clock, signal, patienceMs, urgency, only, backoffMs, ...sending }: PublishPorts,
 ): Promise<Drained<Pushed>[]> {
   const { network, pull } = project.config;
-  const backoff = new RetryPolicy({ initialMs: network.initialBackoffMs, maxMs: network.maxBackoffMs });
+  const policy = new RetryPolicy({ initialMs: network.initialBackoffMs, maxMs: network.maxBackoffMs });
   return await drain(project, {
     clock,
     signal,
@@ -74,9 +76,10 @@ async function onePass(
     urgency,
     ...(only === undefined ? {} : { only }),
     backoffMs: (attempts, failure) => {
-      const ms = backoff.delay(attempts, failure);
+      const ms = policy.delay(attempts, failure);
       // Whether the lock is free now is worth a look as often as the remote is looked at anyway.
-      return stateAfter(failure) === 'waiting' ? Math.min(ms, pull.pollSeconds * 1000) : ms;
+      if (stateAfter(failure) === 'waiting') return Math.min(ms, pull.pollSeconds * 1000);
+      return backoffMs?.(attempts, failure) ?? ms;
     },
     publish: async ({ kind, branch, tip }, ended) => {
       const ctx = await lockContext(project, clock, ended);

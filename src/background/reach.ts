@@ -1,0 +1,69 @@
+import type { Failure } from '../model/failures.ts';
+import { type Breaker, breakerState, closed, step } from '../network/breaker.ts';
+import { untilOnline } from '../network/comeback.ts';
+import { askedMs } from '../network/retry.ts';
+import { type Project, remoteOf } from '../project/project.ts';
+import type { Clock } from '../system/clock.ts';
+
+/** Is the remote worth a try now? What the background knows of the way there. */
+export interface Reach {
+  /** Why nobody answers, as long as that is so. */
+  silence: () => Failure | null;
+  /** It has kept failing: it is spared for a while. */
+  isSpared: () => boolean;
+  succeeded: () => void;
+  /** Gives the wait until a next try makes sense, ms. Where nobody answered, the coming back is waited for from now on. */
+  failed: (failure: Failure) => number;
+  /** Ends with the signal. */
+  ended: () => Promise<void>;
+}
+
+export interface ReachPorts {
+  clock: Clock;
+  signal: AbortSignal;
+  /** `true`: the remote was away, and is back; `false`: it answers, and did all the time, so the tries are to be paced. */
+  onBack: (wasAway: boolean) => void;
+  /** It cannot even be asked (the project's folder is gone). */
+  onTrouble: (error: unknown) => void;
+}
+
+export function startReach(project: Project, { clock, signal, onBack, onTrouble }: ReachPorts): Reach {
+  const { network } = project.config;
+  let breaker: Breaker = closed;
+  let silence: Failure | null = null;
+  let listening: Promise<void> = Promise.resolve();
+
+  /** One question for all that wait for that host, instead of tries. */
+  const listen = async (): Promise<void> => {
+    const ports = { clock, signal, firstMs: network.initialBackoffMs, intervalMs: network.probeSeconds * 1000 };
+    try {
+      const { sawAway } = await untilOnline(await remoteOf(project), ports);
+      silence = null;
+      if (sawAway) breaker = closed;
+      onBack(sawAway);
+    } catch (error) {
+      silence = null;
+      if (!signal.aborted) onTrouble(error);
+    }
+  };
+
+  return {
+    silence: () => silence,
+    isSpared: () => breakerState(breaker, clock.monotonic()) === 'open',
+    succeeded() {
+      breaker = step(breaker, { event: 'succeeded' }, clock.monotonic(), network);
+    },
+    failed(failure) {
+      const now = clock.monotonic();
+      const event = { event: 'failed', askedMs: askedMs(failure) ?? 0, random: Math.random() } as const;
+      breaker = step(breaker, event, now, network);
+      // A server that is asked too often is not asked whether it is there.
+      if (failure.code === 'OFFLINE' && failure.row !== 'too-many-requests' && silence === null && !signal.aborted) {
+        silence = failure;
+        listening = listen();
+      }
+      return breaker.until - now;
+    },
+    ended: async () => await listening,
+  };
+}

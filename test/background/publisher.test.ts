@@ -1,0 +1,103 @@
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { type PublisherEvent, startPublisher } from '../../src/background/publisher.ts';
+import { git, gitLine } from '../../src/git/run.ts';
+import type { Project } from '../../src/project/project.ts';
+import { readAttempts } from '../../src/queue/attempts.ts';
+import { lookAtQueue } from '../../src/queue/rebuild.ts';
+import { publishQueue } from '../../src/sync/publish.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { httpRemote, isPush } from '../support/remotes.ts';
+import { projectWithRemote } from '../support/project.ts';
+
+const network = { maxRetries: 0, initialBackoffMs: 100, maxBackoffMs: 200, timeoutMs: 30_000, probeSeconds: 0.4 };
+
+interface Background {
+  project: Project;
+  events: PublisherEvent[];
+  publisher: ReturnType<typeof startPublisher>;
+  save: () => Promise<string>;
+}
+
+/** A project with one version to publish, and its publisher. Ends with the test. */
+async function background(url: string): Promise<Background> {
+  const made = await projectWithRemote();
+  const project = { ...made.project, config: { ...made.project.config, network } };
+  await git(project.root, ['remote', 'set-url', 'origin', url]);
+  const events: PublisherEvent[] = [];
+  const publisher = startPublisher(project, systemClock, (event) => events.push(event));
+  onTestFinished(async () => await publisher.stop());
+  const save = async () => {
+    await git(project.root, ['commit', '--quiet', '--allow-empty', '-m', 'a save']);
+    publisher.wantLock(['Song.als']);
+    publisher.wake();
+    return await gitLine(project.root, ['rev-parse', 'HEAD']);
+  };
+  return { project, events, publisher, save };
+}
+
+async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 30_000; !(await holds()); await systemClock.sleep(20))
+    if (Date.now() > end) throw new Error(`it never came to be that ${what}`);
+}
+
+const published = ({ events }: Background) => events.some(({ event }) => event === 'published');
+const waits = ({ events }: Background) => events.some(({ event }) => event === 'not-published');
+
+test('while the host is away one project asks for all, nothing is pushed blindly, and all is published when it is back', async () => {
+  const remote = await httpRemote();
+  const other = path.join(path.dirname(remote.dir), 'other.git');
+  await git(path.dirname(remote.dir), ['clone', '--quiet', '--bare', remote.dir, other]);
+  await git(other, ['config', 'http.receivepack', 'true']);
+  remote.trouble = () => ({ status: 503 });
+  const ann = await background(remote.url);
+  await until('the first one waits', () => waits(ann));
+  const ben = await background(remote.url.replace('song.git', 'other.git'));
+  await until('both wait', () => waits(ben));
+  const of = (name: string) => remote.requests.filter((request) => request.includes(`/${name}.git/`)).length;
+  const asked = { song: of('song'), other: of('other') };
+  const saves = [await ann.save(), await ben.save()];
+  await until('the first one has asked three times more', () => of('song') >= asked.song + 3);
+  expect(of('other')).toBe(asked.other);
+  // The work goes on, and what it began on is noted.
+  const { entries } = await lookAtQueue(ben.project);
+  expect(entries.map(({ kind }) => kind).toSorted()).toEqual(['intent', 'publish', 'publish']);
+  expect(ben.events).toContainEqual(expect.objectContaining({ event: 'not-published', versions: 2 }));
+  remote.trouble = () => null;
+  await until('both are published', () => published(ann) && published(ben));
+  expect([await gitLine(remote.dir, ['rev-parse', 'main']), await gitLine(other, ['rev-parse', 'main'])]).toEqual(
+    saves,
+  );
+  expect((await lookAtQueue(ben.project)).entries).toEqual([]);
+});
+
+test('a remote that answers but fails each push is tried ever more seldom; by hand it is tried at once', async () => {
+  const remote = await httpRemote();
+  const tries: string[] = [];
+  remote.trouble = (request) => {
+    if (!isPush(request)) return null;
+    tries.push(String(request.url));
+    return { status: 500 };
+  };
+  const { project, publisher, save } = await background(remote.url);
+  const waitMs: number[] = [];
+  await until('four tries have failed', async () => {
+    // A save that comes meanwhile is no reason to try sooner.
+    await save();
+    const [attempt] = await readAttempts(project);
+    if (attempt?.state === 'failed' && attempt.delayMs !== waitMs.at(-1)) waitMs.push(attempt.delayMs);
+    return waitMs.length >= 4;
+  });
+  for (const [i, atLeast] of [50, 200, 400, 800].entries()) expect(waitMs[i]).toBeGreaterThanOrEqual(atLeast);
+  // Each try is two pushes at most: the lock, and the branch.
+  expect(tries.length).toBeLessThanOrEqual(8);
+  const before = tries.length;
+  await publishQueue(project, {
+    clock: systemClock,
+    signal: new AbortController().signal,
+    patienceMs: 10_000,
+    urgency: 'by-hand',
+  });
+  expect(tries.length).toBeGreaterThan(before);
+  await publisher.stop();
+});
