@@ -26,6 +26,16 @@ const commands = [init, watch, status, lock, queue, push, pull, log, hooks, doct
   | Group
 )[];
 
+const completion = 'completion';
+
+/** The shell that a completion script is asked for, by default the one in use; null: something else is asked for. Throws `usage`. */
+function completionFor([first, shell = '']: readonly string[]): string | null {
+  if (first !== completion || shell.startsWith('-')) return null;
+  if (shell === '') return process.env['SHELL'] ?? '';
+  if (['bash', 'zsh', 'fish'].includes(shell)) return shell;
+  throw new Failure('no-command', { detail: `There is no completion for "${shell}"; it takes bash, zsh or fish` });
+}
+
 /** Runs one command line. Returns the exit code; never throws, never prints a stack trace. */
 export async function runCli(args: readonly string[], cwd: string, version: string): Promise<number> {
   const abort = new AbortController();
@@ -33,10 +43,13 @@ export async function runCli(args: readonly string[], cwd: string, version: stri
   const interrupt = () => abort.abort(new Error('interrupted'));
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
   try {
+    const shell = completionFor(args);
+    if (shell !== null) process.env['SHELL'] = shell; // yargs looks there, once
     const program = globals(yargs(withPaths(args)))
       .scriptName('oxenvcs')
       .usage('$0 <command>\n\nVersion control that a music producer never has to think about.')
       .version(version)
+      .completion(completion, 'Shell completion: `completion bash`, `zsh` or `fish` prints the script for it')
       .strict()
       .demandCommand(1, 'Name a command')
       .exitProcess(false)
@@ -52,7 +65,8 @@ export async function runCli(args: readonly string[], cwd: string, version: stri
       exitCode = answer.exitCode ?? 0;
     };
     for (const one of commands) add(program, one, run);
-    await program.parseAsync();
+    if (shell !== null) program.showCompletionScript();
+    else await program.parseAsync();
   } catch (error) {
     const failure = asFailure(error);
     if (!abort.signal.aborted || error instanceof Failure) makeOutput(flagsIn(args)).fail(failure);
@@ -114,7 +128,8 @@ function wrongUsage(message: string, args: readonly string[]): Failure {
   const [first, second] = words;
   if (first === undefined) return new Failure('no-command', { detail: firstLine(message) });
   const one = commands.find((known) => nameOf(known) === first);
-  if (one === undefined) return new Failure('no-command', { detail: unknown(first, commands.map(nameOf)) });
+  if (one === undefined)
+    return new Failure('no-command', { detail: unknown(first, [...commands.map(nameOf), completion]) });
   if (!('commands' in one)) return new Failure('usage', { detail: firstLine(message), command: first });
   const names = one.commands.map(nameOf);
   if (second === undefined || names.includes(second))
