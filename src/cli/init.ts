@@ -1,12 +1,13 @@
 import path from 'node:path';
 import { profileNamed } from '../daw/match.ts';
 import { RetryPolicy } from '../network/retry.ts';
-import { init as initProject } from '../setup/init.ts';
+import { init as initProject, type InitOptions } from '../setup/init.ts';
 import { capabilities } from '../lock/capabilities.ts';
 import { lockContext } from '../lock/context.ts';
 import { probeRemote } from '../lock/probe.ts';
 import type { Project } from '../project/project.ts';
 import { command, type Context } from './command.ts';
+import type { Answer } from './output.ts';
 
 export const init = command({
   words: 'init [dir]',
@@ -18,41 +19,41 @@ export const init = command({
       .option('branch', { type: 'string', describe: 'The branch that is published', requiresArg: true })
       .option('daw', { type: 'string', describe: 'The DAW (default: found by itself)', requiresArg: true })
       .option('hooks', { type: 'boolean', default: true, describe: 'Install the Git hooks (--no-hooks: do not)' }),
-  async run({ dir, remote, branch, daw, hooks }, context) {
-    const folder = path.resolve(context.cwd, dir ?? context.start);
-    // A watcher that makes a version just now, or the user's own git, is out of the way in a moment.
-    const done = await RetryPolicy.fixedBackoff(10, 500).execute(
-      async () => await initProject(folder, { remote, branch, daw, hooks }),
-      { signal: context.signal, retryIf: ({ row }) => row === 'busy' },
-    );
-    const warnings = [
-      ...done.warnings,
-      ...(done.remoteKind === 'remote' ? await askRemote(done.project, context) : []),
-    ];
-    for (const warning of warnings) context.output.warn(warning);
-    const { root } = done.project;
-    return {
-      data: {
-        project: root,
-        daw: done.daw,
-        branch: done.project.config.branch,
-        remoteKind: done.remoteKind,
-        created: done.created,
-        commit: done.commit,
-        warnings,
-      },
-      lines: [
-        done.created.length === 0
-          ? `${root} is a project already; nothing to change.`
-          : `${root} is a project now (${profileNamed(done.daw)?.title ?? done.daw}).`,
-        ...done.created.map((line) => `  ${line}`),
-        ...(done.remoteKind === 'vault'
-          ? ['Versions are only on this computer for now. For the band: oxenvcs init --remote ADDRESS']
-          : []),
-      ],
-    };
-  },
+  run: async ({ dir, ...options }, context) =>
+    await setUpFolder(path.resolve(context.cwd, dir ?? context.start), options, context),
 });
+
+/** Makes a folder a project, and says what was done. Throws what `init` (setup/) throws. */
+export async function setUpFolder(folder: string, options: InitOptions, context: Context): Promise<Answer> {
+  // A watcher that makes a version just now, or the user's own git, is out of the way in a moment.
+  const done = await RetryPolicy.fixedBackoff(10, 500).execute(async () => await initProject(folder, options), {
+    signal: context.signal,
+    retryIf: ({ row }) => row === 'busy',
+  });
+  const warnings = [...done.warnings, ...(done.remoteKind === 'remote' ? await askRemote(done.project, context) : [])];
+  for (const warning of warnings) context.output.warn(warning);
+  const { root } = done.project;
+  return {
+    data: {
+      project: root,
+      daw: done.daw,
+      branch: done.project.config.branch,
+      remoteKind: done.remoteKind,
+      created: done.created,
+      commit: done.commit,
+      warnings,
+    },
+    lines: [
+      done.created.length === 0
+        ? `${root} is a project already; nothing to change.`
+        : `${root} is a project now (${profileNamed(done.daw)?.title ?? done.daw}).`,
+      ...done.created.map((line) => `  ${line}`),
+      ...(done.remoteKind === 'vault'
+        ? ['Versions are only on this computer for now. For the band: oxenvcs init --remote ADDRESS']
+        : []),
+    ],
+  };
+}
 
 /** What the remote allows is found out once; gives what people should know of it. */
 async function askRemote(project: Project, context: Context): Promise<string[]> {

@@ -10,7 +10,7 @@ const patienceMs = 120_000;
  * `Retrying in 1.0 s…`. With `--no-retry` once. Throws the last failure.
  */
 export async function withRetries<T>(
-  project: Project,
+  project: Pick<Project, 'config'>,
   context: Context,
   fn: () => Promise<T>,
 ): Promise<{ value: T; attempts: number }> {

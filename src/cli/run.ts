@@ -2,6 +2,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import yargs, { type Argv } from 'yargs';
 import { asFailure, Failure } from '../model/failures.ts';
 import { type Command, type GlobalOptions, makeContext } from './command.ts';
+import { clone } from './clone.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { hooks } from './hooks.ts';
@@ -12,6 +13,7 @@ import { makeOutput } from './output.ts';
 import { pull } from './pull.ts';
 import { push } from './push.ts';
 import { queue } from './queue.ts';
+import { remove } from './remove.ts';
 import { status } from './status.ts';
 import { watch } from './watch.ts';
 
@@ -21,10 +23,21 @@ interface Group {
   commands: readonly Command<never>[];
 }
 
-const commands = [init, watch, status, lock, queue, push, pull, log, hooks, doctor, demo] as unknown as readonly (
-  | Command<never>
-  | Group
-)[];
+const commands = [
+  init,
+  clone,
+  watch,
+  status,
+  lock,
+  queue,
+  push,
+  pull,
+  log,
+  hooks,
+  doctor,
+  remove,
+  demo,
+] as unknown as readonly (Command<never> | Group)[];
 
 const completion = 'completion';
 

@@ -223,6 +223,16 @@ const rows = {
     say: '{dir} is a file, not a folder.',
     hint: 'Name the folder that holds the session.',
   },
+  'not-alone': {
+    code: 'USAGE',
+    say: 'The versions of {dir} are also those of another folder: it is a linked worktree, has some, or is a submodule.',
+    hint: 'Leave it without --delete-history, or take it out with Git (`git worktree remove`, `git submodule deinit`).',
+  },
+  'folder-taken': {
+    code: 'USAGE',
+    say: '{dir} is there already, and not empty.',
+    hint: 'Name another folder; or, if it holds the same song, `oxenvcs init "{dir}" --remote {url}`.',
+  },
   'home-folder': {
     code: 'USAGE',
     say: '{dir} {relation} your home folder: everything in it would become part of the project.',

@@ -14,6 +14,14 @@ export function withBlock(text: string, lines: readonly string[]): string {
   return `${text}${text.endsWith('\n') ? '' : eol}${eol}${block}${eol}`;
 }
 
+/** The same text without our block and the empty line that came with it: as it was before. Pure. */
+export function withoutBlock(text: string): string {
+  const found = findBlock(text);
+  if (found === null) return text;
+  const before = text.slice(0, found.from).replace(/(\r?\n)\r?\n$/, '$1');
+  return before + text.slice(found.to).replace(/^\r?\n/, '');
+}
+
 /** From a begin to the end next to it: one that lost its partner in an edit must not swallow the lines between. */
 function findBlock(text: string): { from: number; to: number } | null {
   let from: number | null = null;

@@ -13,6 +13,7 @@ import { connect, remoteWarnings } from './connect.ts';
 import { findDaw } from './find-daw.ts';
 import { commitEverything, commitOwnFiles, writeOwnFiles } from './first-version.ts';
 import { type HookChanges, installHooks } from './hooks.ts';
+import { bringBackSettings } from './leave.ts';
 import { ensureIdentity } from './identity.ts';
 import { type OwnFile, ownFiles } from './own-files.ts';
 import { findPlace } from './place.ts';
@@ -70,6 +71,7 @@ export async function init(dir: string, options: InitOptions): Promise<Initializ
   const { root } = await findPlace(dir);
   if (options.branch !== undefined) await assertBranchName(root, options.branch);
   if (options.daw !== undefined) await findDaw(root, options.daw);
+  await bringBackSettings(root);
   const config = await loadConfig(root);
   const url = options.remote === undefined ? null : await addressOf(options.remote, process.cwd(), root);
   const sight =

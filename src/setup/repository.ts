@@ -26,7 +26,7 @@ export async function createRepository(root: string, branch: string, service: st
 }
 
 /** The same for the same folder: after the `.git` file was lost, the history is found again. */
-async function outsideFolder(root: string): Promise<string> {
+export async function outsideFolder(root: string): Promise<string> {
   const folder = path.join(dataFolder(), 'repositories');
   await fs.mkdir(folder, { recursive: true });
   const id = createHash('sha256').update(root).digest('hex').slice(0, 8);

@@ -28,6 +28,10 @@ const settings: Setting[] = [
   { key: 'core.longPaths', value: 'true', on: 'win32' },
 ];
 
+/** Those of a repository that is new on such a system. Pure. */
+export const settingsFor = (platform: NodeJS.Platform): Pick<Setting, 'key' | 'value'>[] =>
+  settings.filter(({ on }) => on === undefined || on === platform);
+
 /** Sets what is not set yet in this repository; what the user has set there stays. Gives the keys that were set. */
 export async function setSettings(
   root: string,

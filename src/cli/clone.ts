@@ -1,0 +1,36 @@
+import path from 'node:path';
+import { loadConfig } from '../project/project.ts';
+import { redact } from '../git/redact.ts';
+import { clone as cloneInto, nameFrom } from '../setup/clone.ts';
+import { addressOf } from '../setup/remote.ts';
+import { command } from './command.ts';
+import { setUpFolder } from './init.ts';
+import { withRetries } from './retries.ts';
+
+export const clone = command({
+  words: 'clone <url> [dir]',
+  describe: 'Get a team’s project onto this computer, ready to work',
+  options: (argv) =>
+    argv
+      .positional('url', { type: 'string', demandOption: true, describe: 'The address of the team’s Git repository' })
+      .positional('dir', { type: 'string', describe: 'The folder for it (default: the name in the address)' }),
+  async run({ url, dir }, context) {
+    const root = path.resolve(context.cwd, dir ?? nameFrom(url));
+    const address = await addressOf(url, context.cwd, root);
+    const config = await loadConfig(root);
+    context.output.tell(`Getting ${redact(address)}…`, { event: 'cloning', url: redact(address), project: root });
+    let told = 0;
+    const onProgress = (line: string) => {
+      const [, percent = '', bytes = ''] = /^Receiving objects:\s+(\d+)% \(.*?\)(?:, ([\d.]+ \w+))?/.exec(line) ?? [];
+      // Now and then is enough: it may take an hour.
+      if (percent === '' || Number(percent) < told + 10) return;
+      told = Number(percent);
+      context.output.tell(`  ${percent} %${bytes === '' ? '' : `, ${bytes}`}`, { event: 'received', percent: told });
+    };
+    await withRetries({ config }, context, async () => {
+      told = 0;
+      await cloneInto(address, root, { signal: context.signal, onProgress, idleMs: 10 * config.network.timeoutMs });
+    });
+    return await setUpFolder(root, { hooks: true }, context);
+  },
+});

@@ -1,0 +1,81 @@
+import path from 'node:path';
+import { lockContext } from '../lock/context.ts';
+import { releaseLock } from '../lock/lease.ts';
+import { cachedStatus } from '../lock/status.ts';
+import { asFailure, Failure } from '../model/failures.ts';
+import { whoHas } from '../project/guard.ts';
+import { findProject, type Project, remoteUrl } from '../project/project.ts';
+import { assertAlone, deleteHistory, exportRest, takeOut } from '../setup/leave.ts';
+import { remoteKind } from '../setup/remote.ts';
+import { command, type Context } from './command.ts';
+import { localTime } from './format.ts';
+import { pushNow } from './push.ts';
+
+export const remove = command({
+  words: 'remove [dir]',
+  describe: 'Leave a project: what is left is published or exported, then hooks, settings and notes are taken out',
+  options: (argv) =>
+    argv
+      .positional('dir', { type: 'string', describe: 'The project (default: searched upwards from here)' })
+      .option('delete-history', {
+        type: 'boolean',
+        default: false,
+        describe: 'Delete the versions in this folder, too; what is nowhere else is exported first',
+      }),
+  async run({ dir, 'delete-history': deletes }, context) {
+    const project = await findProject(path.resolve(context.cwd, dir ?? context.start));
+    const { root } = project;
+    if (deletes) await assertAlone(project);
+    await stopWatching(project);
+    const said: string[] = [];
+    const unpublished = await publish(project, context);
+    const lock = await release(project, context);
+    if (lock !== null) said.push(lock);
+    const exported = await exportRest(project, { all: deletes });
+    if (exported !== null) said.push(`What is nowhere else: ${exported} (git clone gets it back)`);
+    const vault = (await remoteKind(project)) === 'vault' ? await remoteUrl(project) : null;
+    const hooks = await takeOut(project);
+    for (const warning of [...(unpublished === null ? [] : [unpublished]), ...hooks.warnings])
+      context.output.warn(warning);
+    if (deletes) await deleteHistory(project);
+    if (vault !== null) said.push(`The vault with the versions stays: ${vault}`);
+    return {
+      data: { project: root, exported, vault, historyDeleted: deletes, published: unpublished === null },
+      lines: [
+        `${root} is no project any more.`,
+        ...said.map((line) => `  ${line}`),
+        deletes
+          ? 'Your files are as they were.'
+          : 'Your files and all versions are as they were: an ordinary Git repository.',
+      ],
+    };
+  },
+});
+
+/** Nobody may begin a version while the project is taken apart. Throws `already-watched`. */
+async function stopWatching(project: Project): Promise<void> {
+  const holder = await whoHas(project, 'watch');
+  if (holder !== null) throw new Failure('already-watched', { dir: project.root, pid: holder.pid ?? '?' });
+}
+
+/** Null: all is published. Else why not; it stays here, or is exported. */
+async function publish(project: Project, context: Context): Promise<string | null> {
+  try {
+    await pushNow(project, context);
+    return null;
+  } catch (error) {
+    const { message } = asFailure(error);
+    return `Not all versions could be published: ${message}`;
+  }
+}
+
+/** What to tell about the lock, if there is anything. */
+async function release(project: Project, context: Context): Promise<string | null> {
+  const ctx = await lockContext(project, context.clock, context.signal).catch(() => null);
+  if (ctx === null) return null; // without a remote there is no lock
+  const { mine, lock } = await cachedStatus(ctx);
+  if (!mine) return null;
+  const released = await releaseLock(ctx);
+  if (released.outcome === 'done') return 'The lock was given back.';
+  return `The lock could not be given back; it runs out by itself${lock === null ? '' : ` at ${localTime(lock.expiresAt)}`}.`;
+}
