@@ -5,7 +5,7 @@ import type { Failure } from '../model/failures.ts';
 export interface Answer {
   data: object;
   lines: string[];
-  /** 0 unless said. */
+  /** Unless said: 0, or 130 when it was interrupted. */
   exitCode?: number;
 }
 

@@ -17,6 +17,7 @@ import { findDaw } from '../setup/find-daw.ts';
 import { remoteKind } from '../setup/remote.ts';
 import { ifMissing } from '../system/disk.ts';
 import { command } from './command.ts';
+import { daemonStatus } from './daemon.ts';
 import { counted } from './format.ts';
 import { describeLock } from './lock.ts';
 import { describeTransfer } from './transfer.ts';
@@ -35,12 +36,13 @@ export const status = command({
     const project = await context.project();
     const { root, config } = project;
     const ctx = await lockContext(project, context.clock, context.signal);
-    const [{ status: lock, unreachable: why }, kind, watcher, daw, url] = await Promise.all([
+    const [{ status: lock, unreachable: why }, kind, watcher, daw, url, daemon] = await Promise.all([
       lockStatus(ctx),
       remoteKind(project),
       watcherStatus(project),
       findDaw(root, config.daw),
       remoteUrl(project),
+      daemonStatus(),
     ]);
     const unreachable = why === null ? null : await away(why, ctx);
     const [found, attempts] = await Promise.all([lookAtQueue(project), readAttempts(project)]);
@@ -57,7 +59,7 @@ export const status = command({
       branch: config.branch,
       remote: { url: url === null ? null : redact(url), reachable },
       daw: daw.name,
-      daemon: { running: false, pid: null },
+      daemon,
       watcher: { state: watcher.state, detail: watcher.detail, pid: watcher.pid },
       lock,
       queue: { pending: of('pending', 'working', 'waiting'), failed: of('failed'), halted: of('halted') },
@@ -77,7 +79,7 @@ export const status = command({
           : publishedLine(unpublished, behind),
         ...(transfer === null ? [] : [describeTransfer(transfer)]),
         watcher.state === 'off'
-          ? 'Nobody watches it: oxenvcs watch'
+          ? 'Nobody watches it: oxenvcs daemon start'
           : `Watched: ${watcher.state}${watcher.detail === '' ? '' : `, ${watcher.detail}`}.`,
         ...problems.flatMap(({ message, hint }) => [`⚠ ${message}`, `  ${hint}`]),
       ],
