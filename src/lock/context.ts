@@ -19,6 +19,8 @@ export interface LockContext {
   remote: { name: string; url: string };
   /** This clone. */
   owner: Owner;
+  /** The id that this folder had before it was moved or copied, or on another computer; null: none. */
+  former: string | null;
   settings: Pick<Config, 'lock' | 'network' | 'push'>;
   clock: Clock;
   signal?: AbortSignal;
@@ -50,6 +52,7 @@ export async function lockContext(
       host: printable(os.hostname(), 120),
       clone: clone.id,
     },
+    former: clone.former,
     settings: { lock: config.lock, network: config.network, push: config.push },
     clock,
     ...(signal ? { signal } : {}),
