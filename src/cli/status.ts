@@ -1,8 +1,9 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { largeNow } from '../background/large-files.ts';
-import { lockContext } from '../lock/context.ts';
-import { lockStatus } from '../lock/status.ts';
+import { type LockContext, lockContext } from '../lock/context.ts';
+import { type LockStatus, lockStatus } from '../lock/status.ts';
+import { lostFailure } from '../lock/view.ts';
 import { redact } from '../git/redact.ts';
 import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
@@ -51,7 +52,7 @@ export const status = command({
     const unpublished = entries.filter((entry) => entry.kind === 'publish').length + found.dropped.length;
     const transfer = await transferStatus(project);
     const behind = await count(project, [remoteBranchRef(project), '--not', `refs/heads/${config.branch}`]);
-    const problems = await problemsOf(project, unreachable, standing(attempts, entries));
+    const problems = [...lossOf(ctx, lock), ...(await problemsOf(project, unreachable, standing(attempts, entries)))];
     const reachable = unreachable === null ? true : unreachable.code === 'OFFLINE' ? false : null;
     const of = (...states: ShownEntry['state'][]) => queue.filter(({ state }) => states.includes(state)).length;
     const data = {
@@ -92,6 +93,13 @@ function publishedLine(unpublished: number, behind: number): string {
   return behind === 0
     ? here
     : `${here} The team has ${counted(behind, 'version')} that ${behind === 1 ? 'is' : 'are'} not here.`;
+}
+
+/** Until it is ours again. That the person's own other machine took it, idle, is no problem. */
+function lossOf(ctx: LockContext, { lost }: LockStatus): Problem[] {
+  if (lost === null || lost.how === 'handed-over') return [];
+  const { code, message, hint } = lostFailure(ctx, { lost });
+  return [{ code, message, hint }];
 }
 
 async function problemsOf(
