@@ -78,16 +78,20 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     if (silence !== null || !config.push.auto) return await keep(silence);
     wanted.publish = false;
     const ports = { clock, signal: stopped.signal, patienceMs: 10_000, urgency, onLocked, backoffMs } as const;
+    const started = clock.monotonic();
     let waitMs = Infinity;
     for (const one of await publishQueue(project, ports)) {
       const { versions } = one;
       if (one.outcome === 'published') {
         reach.succeeded();
+        await reach.note('push', started, null, null);
         const { commit, bytesSent, rescue } = one.published;
         tellOnce({ event: 'published', commit, versions, bytesSent, rescue });
       } else {
         wanted.publish = true;
-        waitMs = Math.min(waitMs, complain(one.failure, versions, one.retryAt));
+        const retryMs = complain(one.failure, versions, one.retryAt);
+        if (one.tried) await reach.note('push', started, one.failure, retryMs === Infinity ? null : retryMs);
+        waitMs = Math.min(waitMs, retryMs);
       }
     }
     return waitMs;
@@ -128,14 +132,20 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
       return false;
     }
     wanted.lock = false;
+    const started = clock.monotonic();
     try {
       const outcome = await takeLock(project, await lockContext(project, clock, stopped.signal));
       onLocked(outcome);
-      return outcome !== 'already-mine';
+      // That was known without asking.
+      if (outcome === 'already-mine') return false;
+      await reach.note('lock', started, null, null);
+      return true;
     } catch (error) {
       const failure = asFailure(error);
+      const isOffline = failure.code === 'OFFLINE';
+      await reach.note('lock', started, failure, isOffline ? config.network.initialBackoffMs : null);
       if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions: 0, failure });
-      if (failure.code !== 'OFFLINE') return false;
+      if (!isOffline) return false;
       // That it is offline is told when the version cannot be published; who has the lock is told now.
       wanted.lock = true;
       reach.failed(failure);

@@ -41,7 +41,7 @@ const acquire = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const lease = timeout === undefined ? {} : { leaseMs: Math.round(timeout * 3_600_000) };
     const wanted = { how: 'hand' as const, ...lease, ...(message === undefined ? {} : { message }) };
-    const { attempts, value } = await withRetries(project, context, async () => {
+    const { attempts, value } = await withRetries(project, context, 'lock', async () => {
       const got = await acquireWaiting(ctx, wanted, {
         waitMs,
         onHeld: ({ failure }) => {
@@ -87,7 +87,7 @@ const release = command({
   async run(_, context) {
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const { attempts } = await withRetries(project, context, async () => {
+    const { attempts } = await withRetries(project, context, 'lock', async () => {
       const result = await releaseLock(ctx);
       if (result.outcome !== 'done') throw await away(result.failure, ctx);
       return result;
@@ -103,7 +103,7 @@ const renew = command({
   async run(_, context) {
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const { attempts, value } = await withRetries(project, context, async () => {
+    const { attempts, value } = await withRetries(project, context, 'lock', async () => {
       const result = await renewLock(ctx);
       if (result.outcome !== 'done') throw await away(result.failure, ctx);
       return result;
@@ -133,7 +133,7 @@ const breakIt = command({
       });
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const { attempts, value } = await withRetries(project, context, async () => {
+    const { attempts, value } = await withRetries(project, context, 'lock', async () => {
       const result = await breakLock(ctx, { reason });
       if ('failure' in result) throw await away(result.failure, ctx);
       return result;

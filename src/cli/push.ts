@@ -29,13 +29,15 @@ export async function pushNow(project: Project, context: Context, only?: string)
     ...(only === undefined ? {} : { only }),
   } as const;
   const published: { versions: number; pushed: Pushed }[] = [];
-  const { attempts } = await withRetries(project, context, async () => {
+  const once = async () => {
     const drained = await publishQueue(project, ports);
     for (const one of drained)
       if (one.outcome === 'published') published.push({ versions: one.versions, pushed: one.published });
     const left = drained.find((one) => one.outcome === 'not-yet');
     if (left?.outcome === 'not-yet') throw left.failure;
-  });
+    return drained;
+  };
+  const { attempts } = await withRetries(project, context, 'push', once, (drained) => drained.length > 0);
   const pushed = published.at(-1)?.pushed ?? (await nothing(project));
   if (pushed.rescue !== null) throw new Failure('rescued', { branch, rescue: pushed.rescue });
   const durationMs = Math.round(clock.monotonic() - started);

@@ -10,6 +10,7 @@ import { hooks } from './hooks.ts';
 import { init } from './init.ts';
 import { lock } from './lock.ts';
 import { log } from './log.ts';
+import { net } from './net.ts';
 import { makeOutput } from './output.ts';
 import { pull } from './pull.ts';
 import { push } from './push.ts';
@@ -36,6 +37,7 @@ const commands = [
   pull,
   log,
   hooks,
+  net,
   doctor,
   remove,
   demo,

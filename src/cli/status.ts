@@ -8,6 +8,7 @@ import { redact } from '../git/redact.ts';
 import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
+import { stateOf } from '../network/connectivity.ts';
 import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { readRescue } from '../push/rescue.ts';
 import { transferStatus } from '../push/transfer.ts';
@@ -53,7 +54,7 @@ export const status = command({
     const transfer = await transferStatus(project);
     const behind = await count(project, [remoteBranchRef(project), '--not', `refs/heads/${config.branch}`]);
     const problems = [...lossOf(ctx, lock), ...(await problemsOf(project, unreachable, standing(attempts, entries)))];
-    const reachable = unreachable === null ? true : unreachable.code === 'OFFLINE' ? false : null;
+    const reachable = { online: true, offline: false, unknown: null }[unreachable ? stateOf(unreachable) : 'online'];
     const of = (...states: ShownEntry['state'][]) => queue.filter(({ state }) => states.includes(state)).length;
     const data = {
       project: root,

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import os from 'node:os';
 import type { Written } from '../git/progress.ts';
-import { redact } from '../git/run.ts';
+import { remoteKey as keyOf } from '../git/redact.ts';
 import type { Config } from '../model/config.ts';
 import { Failure } from '../model/failures.ts';
 import { committer, type Project, remoteUrl } from '../project/project.ts';
@@ -59,6 +58,5 @@ export async function lockContext(
   };
 }
 
-/** Tells remotes apart in our state files; the address itself may hold a password. */
-export const remoteKey = ({ remote }: Pick<LockContext, 'remote'>): string =>
-  createHash('sha256').update(redact(remote.url)).digest('hex').slice(0, 16);
+/** Tells remotes apart in our state files. */
+export const remoteKey = ({ remote }: Pick<LockContext, 'remote'>): string => keyOf(remote.url);

@@ -95,6 +95,12 @@ const rows = {
     hint: 'Your versions are safe here and go out by themselves after that.',
     retryable: true,
   },
+  'not-the-remote': {
+    code: 'OFFLINE',
+    say: 'Something answers at {remote}, but not as the remote that was there before: {detail}.',
+    hint: 'If this network wants a login (a hotel, a train), open any page in a browser; your versions are safe here and go out by themselves. If the address has changed, set it with `oxenvcs init --remote URL`.',
+    retryable: true,
+  },
   auth: {
     code: 'AUTH',
     say: 'The remote refused the credentials: {detail}.',
