@@ -37,7 +37,10 @@ export async function setUpFolder(folder: string, options: InitOptions, context:
   const { root } = done.project;
   await register(root);
   // One that runs begins with it now; one that does not answer finds it when it starts anew.
-  await askDaemon({ do: 'look' }).catch(() => null);
+  const isWatched = await askDaemon({ do: 'look' }).then(
+    (answer) => answer !== null,
+    () => true, // it runs, and `oxenvcs daemon status` tells what is wrong
+  );
   return {
     data: {
       project: root,
@@ -56,6 +59,7 @@ export async function setUpFolder(folder: string, options: InitOptions, context:
       ...(done.remoteKind === 'vault'
         ? ['Versions are only on this computer for now. For the band: oxenvcs init --remote ADDRESS']
         : []),
+      ...(isWatched ? [] : ['To have every save versioned: oxenvcs daemon start']),
     ],
   };
 }
