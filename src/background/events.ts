@@ -57,6 +57,7 @@ export function describeEvent(event: PipelineEvent): string | null {
       return 'The team published a new version. Bring it in with `oxenvcs pull` when your DAW is closed.';
     case 'rescued-elsewhere':
       return `Somebody’s versions could not go onto the team’s branch; they are kept on the remote as ${event.branch}. Speak with them before you go on.`;
+    case 'transfer':
     case 'changed':
       return null;
   }

@@ -4,6 +4,7 @@ import { describeEvent, type PipelineEvent } from '../background/events.ts';
 import { watchAndPublish } from '../pipeline.ts';
 import { findProject } from '../project/project.ts';
 import { command } from './command.ts';
+import { describeTransfer } from './transfer.ts';
 
 export const watch = command({
   words: 'watch [dir]',
@@ -17,6 +18,7 @@ export const watch = command({
       clock: context.clock,
       signal: context.signal,
       tell: (event) => {
+        if (event.event === 'transfer') return context.output.progress(describeTransfer(event), plainEvent(event));
         const line = describeEvent(event);
         // An event that is no news for people is one for programs all the same.
         if (line !== null || context.output.streams)
