@@ -6,8 +6,8 @@ import { failureOf } from './thrown.ts';
 import type { Tried } from './tries.ts';
 
 export interface OperationPorts<T> extends RetryPorts {
-  /** Is the remote there? Asked before each try; while it is not, that is the failure. */
-  check?: () => Promise<Asked>;
+  /** Is the remote there? Asked before each try; while it is not, that is the failure. Null: there is none to ask. */
+  check?: () => Promise<Asked | null>;
   /** Keeps each try for the statistics. Must not throw. */
   onTried?: (tried: Tried) => Promise<void>;
   /** Did it come to talking to the remote at all? What did not is kept out of the statistics. */
