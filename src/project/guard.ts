@@ -24,7 +24,7 @@ const Note = v.object({
   lock: v.string(),
 });
 
-export type Job = 'watch' | 'publish' | 'setup' | 'lock' | 'checkout' | 'daemon';
+export type Job = 'watch' | 'publish' | 'setup' | 'lock' | 'checkout';
 
 export type Guarded<T> = { outcome: 'done'; value: T } | { outcome: 'taken'; pid: number | null };
 
@@ -45,7 +45,10 @@ export async function alone<T>(
   let retaking = Promise.resolve();
   const note = async () => {
     const value = { v: 1, pid: process.pid, host: os.hostname(), lock: await identity(lockPath) };
-    await fs.writeFile(noteFile(project, job), `${JSON.stringify(value)}\n`);
+    // Renamed into place: who reads it meanwhile, or after a kill, never finds half a note.
+    const temporary = `${noteFile(project, job)}.${process.pid}.tmp`;
+    await fs.writeFile(temporary, `${JSON.stringify(value)}\n`);
+    await fs.rename(temporary, noteFile(project, job));
   };
   const take = async (): Promise<() => Promise<void>> => {
     await makeFolder(path.dirname(lockPath));

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { alone, whoHas } from '../../src/project/guard.ts';
 import { statePath } from '../../src/project/project.ts';
+import { exists } from '../../src/system/disk.ts';
 import { projectWithRemote } from '../support/project.ts';
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
@@ -80,3 +81,15 @@ test('the lock of a process that was killed is taken at once, not when it has be
 function deadPid(): number {
   return spawnSync('true').pid;
 }
+
+test('who looks while a right changes hands never finds half a note, which would be told as damage', async () => {
+  const { project } = await projectWithRemote();
+  let over = false;
+  const looking = (async () => {
+    while (!over) await whoHas(project, 'publish');
+  })();
+  for (let i = 0; i < 100; i++) await alone(project, 'publish', 0, async () => undefined);
+  over = true;
+  await looking;
+  expect(await exists(path.join(project.root, '.oxenvcs', 'damaged'))).toBe(false);
+});
