@@ -4,6 +4,7 @@ import { exists } from '../system/disk.ts';
 import { type Call, type Result, run } from '../system/process.ts';
 import { gitFailure, isTalking } from './failures.ts';
 import { redact } from './redact.ts';
+import { outwaitLock } from './stale-lock.ts';
 import { listenForRetryAfter, traceVariables } from './retry-after.ts';
 
 export { redact } from './redact.ts';
@@ -106,8 +107,19 @@ export function gitEnvironment(over: Record<string, string> = {}): NodeJS.Proces
   };
 }
 
-/** Runs git. Any way of ending is a result; only an absent git throws (`no-git`). Credentials are cut from stderr. */
+/**
+ * Runs git. Any way of ending is a result; only an absent git throws (`no-git`). Credentials are cut from stderr. A ref's
+ * lock that a killed git has left behind is removed after a while; what cannot have begun on the remote is then tried again.
+ */
 export async function tryGit(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
+  for (;;) {
+    const result = await runOnce(cwd, args, options);
+    if (result.exitCode === 0 || !(await outwaitLock(result.stderr, { signal: options.signal })) || result.talks)
+      return result;
+  }
+}
+
+async function runOnce(cwd: string, args: readonly string[], options: GitOptions): Promise<GitResult> {
   const { env, onStderr, hooks, without = [], ...rest } = options;
   const told = onStderr && byLine((line) => onStderr(redact(line)));
   const talks = isTalking(args);

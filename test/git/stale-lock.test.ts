@@ -1,0 +1,54 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { outwaitLock } from '../../src/git/stale-lock.ts';
+import { exists } from '../../src/system/disk.ts';
+import { byHand } from '../setup/helpers.ts';
+import { repository, sandbox } from '../support/sandbox.ts';
+
+/** A repository in which a killed git has left a lock behind; what git says of it. */
+async function lockedBy(name: string, args: string[]): Promise<{ lock: string; stderr: string }> {
+  const root = await repository(path.join(await sandbox(), 'fatal: my song'));
+  await byHand(root, ['pack-refs', '--all']);
+  const lock = path.join(root, '.git', name);
+  await fs.writeFile(lock, '');
+  const { code, stderr } = await byHand(root, args);
+  expect(code).not.toBe(0);
+  return { lock, stderr };
+}
+
+test.each([
+  ['HEAD.lock', ['update-ref', 'HEAD', 'HEAD']],
+  ['refs/heads/main.lock', ['update-ref', 'HEAD', 'HEAD']],
+  ['refs/heads/main.lock', ['update-ref', '-d', 'refs/heads/main']],
+  ['packed-refs.lock', ['update-ref', '-d', 'refs/heads/main']],
+])('a lock that nobody holds any more is removed: %s, %j', async (name, args) => {
+  const { lock, stderr } = await lockedBy(name, args);
+  expect(await outwaitLock(stderr, { afterMs: 150 })).toBe(true);
+  expect(await exists(lock)).toBe(false);
+});
+
+test('a lock that is given back is waited for, and one that is used all the time is left alone', async () => {
+  const { lock, stderr } = await lockedBy('HEAD.lock', ['update-ref', 'HEAD', 'HEAD']);
+  let used = true;
+  const using = (async () => {
+    for (let n = 0; used; n++) {
+      await fs.writeFile(lock, String(n));
+      await sleep(50);
+    }
+  })();
+  expect(await outwaitLock(stderr, { afterMs: 400 })).toBe(false);
+  used = false;
+  await using;
+  expect(await exists(lock)).toBe(true);
+  const [waited] = await Promise.all([outwaitLock(stderr), sleep(300).then(async () => await fs.rm(lock))]);
+  expect(waited).toBe(true);
+});
+
+test('the index’s lock is never taken away: git holds it while a person writes a message', async () => {
+  const { lock, stderr } = await lockedBy('index.lock', ['rm', '--cached', 'Song.als']);
+  expect(stderr).toContain('File exists');
+  expect(await outwaitLock(stderr, { afterMs: 0 })).toBe(false);
+  expect(await exists(lock)).toBe(true);
+});
