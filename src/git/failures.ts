@@ -162,13 +162,17 @@ function sortRejected(ref: PushedRef, result: Ended): Sorted {
     // What could not be read here could not be sent.
     const here = reason === 'unpacker error' ? sortKnown(result) : null;
     if (here?.kind === 'local') return here;
-    if (server.length === 0 && reason !== 'unpacker error') return { ...unclear(detail), ref: ref.to };
+    if (server.length === 0 && !saysWhy(result)) return { ...unclear(detail), ref: ref.to };
     return { kind: 'policy', row: 'remote-refused', detail, ref: ref.to };
   }
   if (why === 'lost') return { kind: 'lost-race', row: 'remote-moved', detail, ref: ref.to };
   if (why === 'refused') return { ...whyByPolicy(server, reason, detail), ref: ref.to };
   return { ...unclear(detail), ref: ref.to };
 }
+
+/** Servers that are not git itself give their reason here; git's own has only been killed while it unpacked. */
+const saysWhy = ({ stderr }: Ended): boolean =>
+  /^error: remote unpack failed: (?!(index-pack|unpack-objects) abnormal exit$)/m.test(stderr);
 
 /** A hook of the host's turned it down: for a file that is too large, or for a reason of its own. */
 function whyByPolicy(server: readonly string[], reason: string, detail: string): Sorted {

@@ -6,7 +6,7 @@ import { parsePush, whyRejected } from '../../src/git/porcelain.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import { push, songRepository, sorted } from '../support/pushing.ts';
 import { fileRemote, httpRemote, type Remote, serverHook, sshRemote } from '../support/remotes.ts';
-import { write } from '../support/sandbox.ts';
+import { sandbox, write } from '../support/sandbox.ts';
 import { fillUp, smallDisk } from '../support/small-disk.ts';
 
 const everyWay: [string, (options?: { parent?: string; config?: Record<string, string> }) => Promise<Remote>][] = [
@@ -150,6 +150,16 @@ describe.each(everyWay)('%s: the remote', (_, start) => {
       );
     }
   });
+});
+
+it('the server is killed while it unpacks: it is tried again, nobody has refused anything', async () => {
+  const { url } = await fileRemote();
+  const killed = path.join(await sandbox(), 'receive-pack');
+  // The system ends whoever writes a byte.
+  await fs.writeFile(killed, '#!/bin/sh\nulimit -f 0\nexec git-receive-pack "$@"\n', { mode: 0o755 });
+  const result = await push(await songRepository(), [`--receive-pack=${killed}`, url, 'HEAD:main']);
+  expect(result.stdout.toString()).toContain('(unpacker error)');
+  expect(sorted(result)).toBe('ambiguous remote-unclear');
 });
 
 describe('here', () => {
