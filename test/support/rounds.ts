@@ -1,8 +1,8 @@
 /** Games of chance (`*.chaos.test.ts`): the suite plays a tenth of them, `npm run chaos` all. */
 const inFull = process.env['CHAOS'] === 'all';
 
-/** How many rounds. */
-export const rounds = (all: number): number => (inFull ? all : Math.ceil(all / 10));
+/** How many rounds. `share`: the suite plays fewer than a tenth where each takes long. */
+export const rounds = (all: number, share = 10): number => (inFull ? all : Math.ceil(all / share));
 
 /** Rounds, counted from 0: `few` in the suite; `npm run chaos` goes on for `minutes`, or for `MINUTES=60`. */
 export function* roundsFor({ few, minutes }: { few: number; minutes: number }): Generator<number> {
