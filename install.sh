@@ -1,14 +1,16 @@
 #!/bin/sh
-# Installs oxenvcs for one user: builds it here and puts the command into ~/.local/bin. See `./install.sh --help`.
+# Installs oxenvcs: builds it here where that is needed, and puts the program and its command below ~/.local. Run again, it
+# brings what is there up to date. See `./install.sh --help`.
 set -eu
 unset CDPATH
 
 usage() {
   cat <<'END'
-./install.sh [DIR] [--prefix P] [--no-service] [--demo] [--uninstall [--purge]]
+./install.sh [DIR] [--prefix P] [--system] [--no-service] [--demo] [--uninstall [--purge]]
 
   DIR            also make this folder a project, and watch it in the background
-  --prefix P     put the command into P/bin (default: ~/.local)
+  --prefix P     put the command into P/bin, the program into P/lib/oxenvcs (default: ~/.local)
+  --system       for all users of this computer: into /usr/local (with sudo); starts nothing in the background
   --no-service   start nothing in the background
   --demo         run the demo instead: the whole story in a temporary folder
   --uninstall    take away what was put into P; projects and vaults stay
@@ -16,7 +18,12 @@ usage() {
 END
 }
 
-say() { printf '%s\n' "$1"; }
+# What is said is also in the log, once there is one.
+log=
+say() {
+  printf '%s\n' "$1"
+  [ -z "$log" ] || printf '%s  %s\n' "$(date '+%Y-%m-%d %H:%M:%S')" "$1" >>"$log"
+}
 
 # fail WHAT HAPPENED, WHAT TO DO [, EXIT CODE]
 fail() {
@@ -29,8 +36,9 @@ wrong_usage() { fail "$1" "See ./install.sh --help." 2; }
 # --- What is asked for -----------------------------------------------------------------------------------------------
 
 [ -n "${HOME:-}" ] || fail 'HOME is not set.' 'Run it as the user who will use oxenvcs.'
-prefix=$HOME/.local
+prefix=
 dir=
+system=no
 service=yes
 demo=no
 uninstall=no
@@ -45,11 +53,15 @@ take_dir() {
 while [ $# -gt 0 ]; do
   case $1 in
   --prefix)
-    [ $# -ge 2 ] || wrong_usage '--prefix needs a folder.'
+    [ -n "${2:-}" ] || wrong_usage '--prefix needs a folder.'
     prefix=$2
     shift
     ;;
-  --prefix=*) prefix=${1#--prefix=} ;;
+  --prefix=*)
+    prefix=${1#--prefix=}
+    [ -n "$prefix" ] || wrong_usage '--prefix needs a folder.'
+    ;;
+  --system) system=yes ;;
   --no-service) service=no ;;
   --demo) demo=yes ;;
   --uninstall) uninstall=yes ;;
@@ -71,7 +83,13 @@ done
 
 [ "$purge" = no ] || [ "$uninstall" = yes ] || wrong_usage '--purge goes with --uninstall.'
 [ -z "$dir" ] || [ "$uninstall$demo" = nono ] || wrong_usage 'A folder does not go with --uninstall or --demo.'
-[ -n "$prefix" ] || wrong_usage '--prefix needs a folder.'
+[ -z "$dir" ] || [ "$system" = no ] || wrong_usage 'With --system no folder is set up: each user does that, without sudo.'
+if [ "$system" = yes ]; then
+  service=no
+  prefix=${prefix:-/usr/local}
+else
+  prefix=${prefix:-$HOME/.local}
+fi
 
 absolute() {
   case $1 in
@@ -87,8 +105,9 @@ fi
 
 bin=$prefix/bin
 command=$bin/oxenvcs
+lib=$prefix/lib/oxenvcs
 share=$prefix/share/oxenvcs
-# What was put where, one line each: `dir PATH`, `file PATH`, `watch PROCESS PATH`.
+# What was put where, one line each: `dir PATH`, `file PATH` (with our mark in it), `tree PATH` (all of it ours).
 manifest=$share/manifest
 mark='# oxenvcs: put here by install.sh'
 
@@ -107,35 +126,23 @@ data_folder() {
   fi
 }
 
-# Is this process still the watcher that we started?
-is_watcher() {
-  # A slim Debian has no ps, a Mac has no /proc.
-  if [ -r "/proc/$1/cmdline" ]; then
-    tr '\0' ' ' <"/proc/$1/cmdline"
-  else
-    ps -p "$1" -o args= 2>/dev/null
-  fi | grep -q '/dist/main\.js watch '
-}
-
-stop_watcher() {
-  is_watcher "$1" || return 0
-  kill "$1" 2>/dev/null || return 0
-  for _ in 1 2 3 4 5 6 7 8 9 10; do
-    is_watcher "$1" || break
-    sleep 1
-  done
-  say "Not watched any more: $2"
-}
-
 take_away() {
   if [ ! -f "$manifest" ]; then
     say "Nothing of oxenvcs is installed in $prefix."
     return
   fi
+  if [ "$system" = no ] && is_ours "$command"; then
+    # What it runs for this user: the background process, and hooks that would only complain.
+    "$command" daemon stop || :
+    "$command" hooks uninstall --all || :
+  fi
   while IFS= read -r line; do
     rest=${line#* }
     case ${line%% *} in
-    watch) stop_watcher "${rest%% *}" "${rest#* }" ;;
+    tree)
+      rm -rf -- "$rest"
+      say "Removed: $rest"
+      ;;
     file)
       if is_ours "$rest"; then
         rm -f -- "$rest"
@@ -147,12 +154,12 @@ take_away() {
     esac
   done <"$manifest"
   folders=$(sed -n 's/^dir //p' "$manifest" | LC_ALL=C sort -r)
-  rm -f -- "$manifest"
+  rm -f -- "$manifest" "$share/install.log"
   # Deepest first; one that holds anything else stays.
   printf '%s\n' "$folders" | while IFS= read -r folder; do
     [ -z "$folder" ] || rmdir -- "$folder" 2>/dev/null || :
   done
-  say 'oxenvcs is uninstalled. Projects stay as they are, with all their versions; so do vaults.'
+  say 'oxenvcs is uninstalled. Projects stay, with all their versions; so do vaults.'
 }
 
 if [ "$uninstall" = yes ]; then
@@ -224,9 +231,14 @@ at_least "$git_version" 2 32 || fail "Git $git_version is too old; 2.32 or newer
 node_version=$(node --version 2>/dev/null) || fail 'Node was not found; 20.19 or newer is needed.' "$(get_node)"
 node_version=${node_version#v}
 at_least "$node_version" 20 19 || fail "Node $node_version is too old; 20.19 or newer is needed." "$(get_node)"
-command -v npm >/dev/null || fail 'npm was not found; it comes with Node.' "$(get_node)"
 # The program itself, not the stand-in of a version manager: programs with a window start with a bare PATH.
 node=$(node -p process.execPath)
+if [ "$system" = yes ]; then
+  case $node in "$HOME"/*) fail "Node is one user's own: $node." 'Install Node for all users first (from https://nodejs.org/en/download), or leave --system out.' ;; esac
+  nearest=$prefix
+  while [ ! -e "$nearest" ]; do nearest=$(dirname -- "$nearest"); done
+  [ -w "$nearest" ] || fail "$prefix cannot be written to." "Run it as root: sudo $0 --system"
+fi
 say "Git $git_version and Node $node_version are there."
 
 for name in oxenvcs oxenvcs-cli; do
@@ -248,7 +260,6 @@ while [ -L "$script" ]; do
   esac
 done
 here=$(cd -P -- "${script%/*}/" && pwd)
-[ -f "$here/package-lock.json" ] || fail "$here does not hold oxenvcs." 'Run install.sh inside the folder that it came in.'
 
 log=$(mktemp "${TMPDIR:-/tmp}/oxenvcs-install.XXXXXX")
 
@@ -257,28 +268,47 @@ quietly() {
   what=$1
   shift
   say "$what…"
-  if ! (cd -- "$here" && "$@") >>"$log" 2>&1 </dev/null; then
+  if ! (cd -- "$here" && as_owner "$@") >>"$log" 2>&1 </dev/null; then
     tail -n 5 "$log" >&2
     fail "$what: that did not work." "What it said is in $log. Mend that (is the network there?), then run this again."
   fi
 }
 
-# The same lock file and the same Node need no second installation, and so no network.
-stamp=$here/dist/.dependencies
-dependencies="$(cksum <"$here/package-lock.json") $node_version"
-if [ -d "$here/node_modules" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$dependencies" ]; then
-  say 'What oxenvcs is built with is there already.'
+# What is built in somebody's clone is theirs, also under sudo.
+as_owner() {
+  if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ]; then sudo -u "$SUDO_USER" -- "$@"; else "$@"; fi
+}
+
+if [ -f "$here/package-lock.json" ]; then
+  # A clone. The same lock file and the same Node need no second installation, and so no network; the same sources no second build.
+  command -v npm >/dev/null || fail 'npm was not found; it comes with Node.' "$(get_node)"
+  dependencies="$(cksum <"$here/package-lock.json") $node_version"
+  sources=$(cd -- "$here" && find src build.mjs package.json -type f -exec cksum {} + | LC_ALL=C sort | cksum)
+  # known NAME VALUE: is that what the last run has noted?
+  known() { [ -f "$here/dist/.$1" ] && [ "$(cat "$here/dist/.$1")" = "$2" ]; }
+  if [ -d "$here/node_modules" ] && known dependencies "$dependencies"; then
+    say 'What oxenvcs is built with is there already.'
+  else
+    rm -f -- "$here/dist/.dependencies" "$here/dist/.sources"
+    # Our own build comes next; no package needs a script to be installed.
+    quietly 'Getting what oxenvcs is built with (about a minute)' \
+      npm ci --include=dev --ignore-scripts --prefer-offline --no-audit --no-fund --no-update-notifier
+  fi
+  if [ -f "$here/dist/main.js" ] && [ -f "$here/dist/hook.js" ] && known sources "$sources"; then
+    say 'It is built already.'
+  else
+    quietly 'Building' npm run build
+    for one in bash zsh fish; do "$node" "$here/dist/main.js" completion $one >"$here/dist/.completion.$one"; done
+  fi
+  printf '%s\n' "$dependencies" >"$here/dist/.dependencies"
+  printf '%s\n' "$sources" >"$here/dist/.sources"
+elif [ -f "$here/dist/main.js" ] && [ -f "$here/hooks/oxenvcs.sh" ]; then
+  say 'It came ready built.'
 else
-  rm -f -- "$stamp"
-  # Our own build comes next; no package needs a script to be installed.
-  quietly 'Getting what oxenvcs is built with (about a minute)' \
-    npm ci --include=dev --ignore-scripts --prefer-offline --no-audit --no-fund --no-update-notifier
+  fail "$here does not hold oxenvcs." 'Run install.sh inside the folder that it came in.'
 fi
-quietly 'Building' npm run build
-printf '%s\n' "$dependencies" >"$stamp"
 version=$("$node" "$here/dist/main.js" --version 2>>"$log" </dev/null) ||
   fail 'The program that was built does not run.' "What it said is in $log."
-rm -f -- "$log"
 
 # --- Put it there ----------------------------------------------------------------------------------------------------
 
@@ -296,7 +326,8 @@ note() { grep -qxF -- "$1" "$manifest" || printf '%s\n' "$1" >>"$manifest"; }
 # As one word of a shell script.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
-put() {
+# put_command FILE
+put_command() {
   {
     printf '#!/bin/sh\n%s\n' "$mark"
     printf '# Programs with a window start with a bare PATH: Node is named as it was found, and looked for if it has moved.\n'
@@ -304,23 +335,60 @@ put() {
     # shellcheck disable=SC2016 # these are for the script that is written
     printf '[ -x "$node" ] || node=$(command -v node) || {\n  echo "oxenvcs: Node was not found. Install it, then run install.sh again." >&2\n  exit 1\n}\n'
     # shellcheck disable=SC2016
-    printf 'exec "$node" %s "$@"\n' "$(quoted "$here/dist/main.js")"
+    printf 'exec "$node" %s "$@"\n' "$(quoted "$lib/dist/main.js")"
   } >"$1.tmp" || fail "$1 cannot be written." 'Choose another place with --prefix.'
   chmod 755 "$1.tmp"
   mv -f -- "$1.tmp" "$1"
 }
 
-make_folder "$bin"
-make_folder "$share"
-touch "$manifest"
-printf '%s\n' "$made" | while IFS= read -r line; do
-  [ -z "$line" ] || note "$line"
-done
-for name in oxenvcs oxenvcs-cli; do
-  note "file $bin/$name"
-  put "$bin/$name"
-done
+# put_part FILE: a part of the program, in one step: an older one may be at work just now.
+put_part() {
+  if cmp -s -- "$here/$1" "$lib/$1"; then return 0; fi
+  {
+    mkdir -p -- "$(dirname -- "$lib/$1")" &&
+      cp -- "$here/$1" "$lib/$1.tmp" &&
+      mv -f -- "$lib/$1.tmp" "$lib/$1"
+  } || fail "$lib/$1 cannot be written." 'Choose another place with --prefix.'
+}
+
+# put_completion SHELL FOLDER FILE: a shell looks for them there by itself.
+put_completion() {
+  make_folder "$2"
+  note "file $2/$3"
+  { completion "$1" && printf '%s\n' "$mark"; } >"$2/$3.tmp"
+  mv -f -- "$2/$3.tmp" "$2/$3"
+}
+
+completion() {
+  if [ -f "$here/dist/.completion.$1" ]; then cat -- "$here/dist/.completion.$1"; else "$node" "$lib/dist/main.js" completion "$1"; fi
+}
+
+upgrades=no
+[ ! -f "$manifest" ] || upgrades=yes
+put_all() {
+  make_folder "$bin"
+  make_folder "$share"
+  make_folder "$prefix/lib"
+  touch "$manifest"
+  note "tree $lib"
+  for part in package.json dist/main.js dist/hook.js; do put_part "$part"; done
+  for part in "$here"/hooks/*; do put_part "hooks/${part##*/}"; done
+  for name in oxenvcs oxenvcs-cli; do
+    note "file $bin/$name"
+    put_command "$bin/$name"
+  done
+  put_completion bash "$prefix/share/bash-completion/completions" oxenvcs
+  put_completion zsh "$prefix/share/zsh/site-functions" _oxenvcs
+  put_completion fish "$prefix/share/fish/vendor_completions.d" oxenvcs.fish
+  printf '%s\n' "$made" | while IFS= read -r line; do
+    [ -z "$line" ] || note "$line"
+  done
+}
+put_all
 say "oxenvcs $version is installed: $command"
+cat -- "$log" >>"$share/install.log"
+rm -f -- "$log"
+log=$share/install.log
 
 case :$PATH: in
 *":$bin:"*) ;;
@@ -339,44 +407,28 @@ if [ "$demo" = yes ]; then
   say ''
   exec "$command" demo
 fi
+
+if [ "$system$upgrades" = noyes ]; then
+  "$command" hooks install --all
+  # One that runs is the program as it was; it gives way to the new one.
+  if "$command" daemon status --json 2>>"$log" | grep -q '"running":true'; then "$command" daemon start; fi
+fi
 if [ -z "$dir" ]; then
-  say "Next: $command init \"/path/to/My Song\""
+  if [ "$system" = yes ]; then
+    say 'Next, each user: oxenvcs init "/path/to/My Song", then oxenvcs daemon start'
+  else
+    say "Next: $command init \"/path/to/My Song\""
+  fi
   exit 0
 fi
 
 # --- The first project -----------------------------------------------------------------------------------------------
 
 say ''
+if [ "$service" = yes ]; then "$command" daemon start; fi
 "$command" init "$dir"
 # The folder that is meant may be another: the one around a package.
 root=$("$command" --json init "$dir" | "$node" -p 'JSON.parse(require("fs").readFileSync(0, "utf8")).project')
-
-if [ "$service" = no ]; then
-  say "To have every save versioned, leave this running: $command watch \"$root\""
-  exit 0
-fi
-
-watch_log=$root/.oxenvcs/log/watch.log
-mkdir -p -- "$root/.oxenvcs/log"
-touch "$watch_log"
-before=$(($(wc -c <"$watch_log")))
-said() { tail -c +$((before + 1)) "$watch_log"; }
-
-# A session of its own where there is such a program: closing the terminal does not end it.
-if command -v setsid >/dev/null; then own_session=setsid; else own_session=; fi
-# shellcheck disable=SC2086 # none, or one word
-nohup $own_session "$command" watch "$root" >>"$watch_log" 2>&1 </dev/null &
-watcher=$!
-for _ in 1 2 3 4 5 6 7 8 9 10; do
-  sleep 1
-  if said | grep -q 'Watching ' || ! kill -0 "$watcher" 2>/dev/null; then break; fi
-done
-if kill -0 "$watcher" 2>/dev/null; then
-  note "watch $watcher $root"
-  say "Every save in $root is now versioned. What happens is told in $watch_log"
-elif said | grep -q 'is being watched already'; then
-  say "$root is being watched already."
-else
-  said >&2
-  fail "$root could not be watched." "Try it in the foreground: $command watch \"$root\""
+if [ "$service" = yes ]; then
+  say "Every save in $root is now versioned. To see how things are: $command status --project \"$root\""
 fi

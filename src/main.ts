@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { runCli } from './cli/run.ts';
+import { runDaemon } from './daemon/run.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -16,4 +18,13 @@ process.on('exit', () => {
   if (unsaid) process.exitCode ||= 1;
 });
 
-process.exitCode = await runCli(process.argv.slice(2), process.cwd(), version);
+let wasDaemon = false;
+process.exitCode = await runCli(process.argv.slice(2), process.cwd(), {
+  program: { version, file: fileURLToPath(import.meta.url) },
+  runDaemon: async (ports) => {
+    wasDaemon = true;
+    return await runDaemon(ports);
+  },
+});
+// What of a project did not come to its end in time must not keep it.
+if (wasDaemon) process.exit();

@@ -10,25 +10,16 @@ import { alone, whoHas } from './project/guard.ts';
 import { configPath, loadConfig, type Project } from './project/project.ts';
 import { hearByHand } from './project/by-hand.ts';
 import { noteWatcher } from './project/watcher.ts';
-import { type KeeperEvent, startKeeper } from './background/keeper.ts';
-import { largeFiles, type LeftOutEvent } from './background/large-files.ts';
-import { listenForNews, type NewsEvent } from './background/news.ts';
-import { type PublisherEvent, startPublisher } from './background/publisher.ts';
+import type { PipelineEvent } from './background/events.ts';
+import { startKeeper } from './background/keeper.ts';
+import { largeFiles } from './background/large-files.ts';
+import { listenForNews } from './background/news.ts';
+import { startPublisher } from './background/publisher.ts';
 import { enqueue } from './queue/entries.ts';
 import { type Clock, isoTime } from './system/clock.ts';
 import { exists } from './system/disk.ts';
 import { startWake } from './watch/wake.ts';
-import { type WatchEvent, watchProject } from './watch/watch.ts';
-
-export type PipelineEvent =
-  | WatchEvent
-  | PublisherEvent
-  | NewsEvent
-  | LeftOutEvent
-  | Exclude<KeeperEvent, { event: 'opened' }>
-  | { event: 'watching'; project: string; daw: string }
-  | { event: 'version'; commit: string; message: string }
-  | { event: 'stopped' };
+import { watchProject } from './watch/watch.ts';
 
 export interface PipelinePorts {
   clock: Clock;

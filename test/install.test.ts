@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { isRunning, killTree } from './support/processes.ts';
 import { sandbox, write } from './support/sandbox.ts';
 import { run } from '../src/system/process.ts';
@@ -64,7 +64,7 @@ async function pathWith(programs: (string | [name: string, body: string])[]): Pr
   const dir = path.join(await sandbox(), 'bin');
   await fs.mkdir(dir);
   const tools =
-    'sh cat grep sed tr uname dirname readlink cksum mktemp mkdir rm rmdir mv chmod touch tail wc sort sleep ls env';
+    'sh cat grep sed tr uname dirname readlink cksum mktemp mkdir rm rmdir mv chmod touch tail wc sort sleep ls env date id find cmp cp';
   for (const one of [...tools.split(' '), ...programs]) {
     if (typeof one !== 'string') await fs.writeFile(path.join(dir, one[0]), `#!/bin/sh\n${one[1]}\n`, { mode: 0o755 });
     else
@@ -108,7 +108,7 @@ describe('install.sh', () => {
   it('changes nothing the second time, from another folder, through a link, under sh', async () => {
     const home = await sandbox();
     await install(home, ['--prefix', 'my tools']);
-    const before = await snapshot(home);
+    const before = await withoutLog(path.join(home, 'my tools'));
     const links = await sandbox();
     await fs.symlink(path.join(clone, 'install.sh'), path.join(links, 'one'));
     await fs.symlink('one', path.join(links, 'two.sh'));
@@ -117,7 +117,66 @@ describe('install.sh', () => {
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('is there already') });
     const plain = await run('sh', ['install.sh', prefix], { cwd: clone, env: { ...process.env, HOME: home } });
     expect(plain.exitCode).toBe(0);
-    expect(await snapshot(home)).toEqual(before);
+    expect(await withoutLog(path.join(home, 'my tools'))).toEqual(before);
+    expect(await fs.readFile(path.join(home, 'my tools/share/oxenvcs/install.log'), 'utf8')).toMatch(
+      /\d\d {2}It is built already\.\n/,
+    );
+  });
+
+  it('works from a release as npm packs it, without npm and without a network; so does npm install -g', async () => {
+    const dir = await sandbox();
+    const home = await sandbox();
+    const npm = async (...args: string[]) => {
+      const env = { ...process.env, HOME: home, npm_config_cache: path.join(os.userInfo().homedir, '.npm') };
+      const { exitCode, stdout, stderr } = await run('npm', args, { cwd: dir, env });
+      if (exitCode !== 0) throw new Error(stderr);
+      return stdout.toString('utf8');
+    };
+    const packed = (await npm('pack', '--ignore-scripts', clone)).trim().split('\n').at(-1) ?? '';
+    execFileSync('tar', ['xzf', packed], { cwd: dir });
+    const tools = ['node', 'git'];
+    const env = { PATH: await pathWith(tools), npm_config_registry: 'http://127.0.0.1:1/' };
+    const script = path.join(dir, 'package/install.sh');
+    expect(await install(home, [], { script, env })).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('ready built'),
+    });
+    await fs.rm(path.join(dir, 'package'), { recursive: true });
+    expect(await installed(home, ['--version'])).toMatchObject({ code: 0 });
+
+    await npm('install', '--global', '--prefix', path.join(dir, 'global'), '--prefer-offline', '--no-audit', packed);
+    const root = await song();
+    const program = path.join(dir, 'global/bin/oxenvcs');
+    const made = await run(program, ['init', root], {
+      cwd: '/',
+      env: { ...process.env, HOME: await sandbox(), XDG_DATA_HOME: dir },
+    });
+    expect(made.stdout.toString('utf8')).toContain('To have every save versioned: oxenvcs daemon start');
+    const commit = await run('git', ['commit', '--allow-empty', '-qm', 'by hand'], { cwd: root, env: process.env });
+    expect({ code: commit.exitCode, stderr: commit.stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  it('for all users: starts nothing, sets up no folder, and takes no Node that is one user’s own', async () => {
+    const home = await sandbox();
+    const prefix = path.join(await sandbox(), 'usr');
+    expect(await install(home, ['--system', '--prefix', prefix, home])).toMatchObject({ code: 2 });
+    const node = path.join(home, '.nvm/node');
+    await write(home, {
+      '.nvm/node': `#!/bin/sh\n[ "$1" = -p ] && echo '${node}' || exec '${process.execPath}' "$@"\n`,
+    });
+    await fs.chmod(node, 0o755);
+    const own = { PATH: `${path.dirname(node)}:${process.env['PATH']}` };
+    expect(await install(home, ['--system', '--prefix', prefix], { env: own })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('one user’s own'.replace('’', "'")),
+    });
+    expect(await install(home, ['--system', '--prefix', prefix])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('each user'),
+    });
+    expect((await fs.readdir(home)).filter((name) => name !== '.nvm')).toEqual([]);
+    expect((await install(home, ['--system', '--prefix', prefix, '--uninstall'])).code).toBe(0);
+    expect(await fs.readdir(path.dirname(prefix))).toEqual([]);
   });
 
   it('needs no network where nothing new is needed', async () => {
@@ -208,27 +267,40 @@ describe('install.sh', () => {
 });
 
 describe('install.sh DIR', () => {
-  it('makes it a project and watches it in the background, once; uninstalling ends that', async () => {
+  it('makes it a project and has it watched in the background, once; an upgrade takes over; uninstalling ends all that', async () => {
     const home = await sandbox();
     const root = await song();
-    onTestFinished(async () => await endWatchers(home));
+    onTestFinished(async () => await endDaemon(home));
     await write(root, { 'Other.logicx/ProjectData': 'x' });
     const first = await install(home, [path.basename(root)], { cwd: path.dirname(root) });
     expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining(`Every save in ${root} is now versioned`) });
-    const [pid = 0] = await watchers(home);
+    const pid = await daemon(home);
     expect(isRunning(pid)).toBe(true);
-    expect(await fs.readFile(path.join(root, '.oxenvcs/log/watch.log'), 'utf8')).toContain('Watching');
+    const watched = async () => JSON.parse((await installed(home, ['daemon', 'status', '--json'])).stdout) as object;
+    await vi.waitFor(
+      async () => expect(await watched()).toMatchObject({ projects: [{ project: root, state: 'watched' }] }),
+      10_000,
+    );
 
     // Inside a package the folder around it is meant: that one is watched already.
     const again = await install(home, [path.join(root, 'Other.logicx')]);
-    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('is being watched already') });
-    expect(await watchers(home)).toEqual([pid]);
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('is a project already') });
+    expect(await daemon(home)).toBe(pid);
 
-    expect(await install(home, ['--uninstall'])).toMatchObject({
-      code: 0,
-      stdout: expect.stringContaining('Not watched any more'),
-    });
-    expect(isRunning(pid)).toBe(false);
+    const manifest = path.join(clone, 'package.json');
+    const before = await fs.readFile(manifest, 'utf8');
+    await fs.writeFile(manifest, before.replace(/"version": "[^"]*"/, '"version": "99.0.0"'));
+    const upgraded = await install(home, []);
+    await fs.writeFile(manifest, before);
+    expect(upgraded).toMatchObject({ code: 0, stdout: expect.stringContaining('of an older program') });
+    const next = await daemon(home);
+    expect([next === pid, isRunning(pid), isRunning(next)]).toEqual([false, false, true]);
+
+    const hooks = path.join(root, '.git/hooks');
+    expect(await fs.readdir(hooks)).toContain('pre-commit');
+    expect((await install(home, ['--uninstall'])).code).toBe(0);
+    expect(isRunning(next)).toBe(false);
+    expect(await fs.readdir(hooks)).not.toContain('pre-commit');
     expect(await fs.readdir(root)).toContain('Song.als');
   });
 
@@ -236,9 +308,8 @@ describe('install.sh DIR', () => {
     const home = await sandbox();
     const root = await song();
     const { code, stdout } = await install(home, ['--no-service', root]);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(`watch "${root}"`) });
-    expect(await watchers(home)).toEqual([]);
-    expect(await fs.readdir(path.join(root, '.oxenvcs'))).not.toContain('log');
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('oxenvcs daemon start') });
+    expect(await daemon(home)).toBe(0);
   });
 
   it('with a folder that is not there installs nothing; one that cannot be a project ends with the reason', async () => {
@@ -260,7 +331,7 @@ describe('install.sh --uninstall', () => {
     const root = await song();
     await install(home, ['--no-service', root]);
     await install(home, []);
-    const project = await snapshot(root);
+    const project = await withoutHooks(root);
     expect((await install(home, ['--uninstall'], { cwd: '/' })).code).toBe(0);
     const after = await snapshot(home);
     const vaults = Object.keys(after).filter((name) => name.startsWith('.local/share'));
@@ -310,6 +381,18 @@ describe('install.sh --uninstall', () => {
   });
 });
 
+/** A project as it is when our hooks are taken out. */
+async function withoutHooks(root: string): Promise<Record<string, string>> {
+  const files = Object.entries(await snapshot(root));
+  return Object.fromEntries(files.filter(([name]) => !/^\.git\/hooks\/(oxenvcs\.sh|p[a-z-]+)$/.test(name)));
+}
+
+async function withoutLog(prefix: string): Promise<Record<string, string>> {
+  const { 'share/oxenvcs/install.log': log, ...files } = await snapshot(prefix);
+  expect(log).toBeDefined();
+  return files;
+}
+
 /** `--uninstall --purge` with somebody at the keyboard. */
 async function onTerminal(home: string, typed: string): Promise<string> {
   const quoted = `'${path.join(clone, 'install.sh').replaceAll("'", `'\\''`)}' --uninstall --purge`;
@@ -318,11 +401,14 @@ async function onTerminal(home: string, typed: string): Promise<string> {
   return (await run('script', args, { cwd: home, env, input: typed })).stdout.toString('utf8');
 }
 
-async function watchers(home: string): Promise<number[]> {
-  const manifest = await fs.readFile(path.join(home, '.local/share/oxenvcs/manifest'), 'utf8').catch(() => '');
-  return [...manifest.matchAll(/^watch (\d+) /gm)].map(([, pid]) => Number(pid));
+/** The background process of the user with this home; 0: there has been none. */
+async function daemon(home: string): Promise<number> {
+  const data = process.platform === 'darwin' ? 'Library/Application Support/oxenvcs' : '.local/share/oxenvcs';
+  const text = await fs.readFile(path.join(home, data, 'daemon/daemon.json'), 'utf8').catch(() => '{"pid":0}');
+  return (JSON.parse(text) as { pid: number }).pid;
 }
 
-async function endWatchers(home: string): Promise<void> {
-  for (const pid of await watchers(home)) killTree(pid);
+async function endDaemon(home: string): Promise<void> {
+  const pid = await daemon(home);
+  if (pid !== 0 && isRunning(pid)) killTree(pid);
 }

@@ -354,20 +354,6 @@ test('the lock goes back by itself when nobody works here, but not while the DAW
   expect((await run(['lock', 'status', '--json'])).json()).toMatchObject({ held: false });
 });
 
-test('a lock that was taken by hand stays, however idle the watcher is', async () => {
-  const remote = await fileRemote();
-  const { song, dir, run } = await newSong(remote.url);
-  await run(['lock', 'acquire']);
-  const watching = background(['watch', song], {
-    cwd: dir,
-    env: { ...quick, OXENVCS_LOCK_RELEASE_AFTER_IDLE_MINUTES: '0.01' },
-  });
-  await watching.waitForLine(/published/);
-  await new Promise((done) => setTimeout(done, 2500));
-  expect((await run(['lock', 'status', '--json'])).json()).toMatchObject({ mine: true });
-  expect(watching.lines.join('\n')).not.toContain('given back');
-});
-
 test('a lock that somebody broke is noticed, with who did it and why, and nothing is overwritten', async () => {
   const remote = await fileRemote();
   const { song, dir, run } = await newSong(remote.url);
@@ -387,6 +373,10 @@ test('a lock that somebody broke is noticed, with who did it and why, and nothin
     lock: null,
   });
   await watching.waitForLine(/taken from you by Ben: Ann is on a plane/);
+  expect((await run(['status', '--json'])).json()).toMatchObject({
+    lock: { held: false, lost: { how: 'broken' } },
+    problems: [{ code: 'LOCK_LOST' }],
+  });
   const { history } = (await run(['lock', 'history', '--json'])).json() as { history: object[] };
   expect(history).toContainEqual(
     expect.objectContaining({

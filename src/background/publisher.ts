@@ -2,6 +2,7 @@ import { lockContext } from '../lock/context.ts';
 import { cachedStatus } from '../lock/status.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
+import type { Transfer } from '../push/transfer.ts';
 import { noteIntent } from '../queue/entries.ts';
 import { rebuildQueue } from '../queue/rebuild.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
@@ -13,6 +14,8 @@ export type PublisherEvent =
   | { event: 'locked'; outcome: 'acquired' | 'already-mine' | 'taken-over' }
   /** `rescue`: not on the team's branch, but on this one of the remote. */
   | { event: 'published'; commit: string; versions: number; bytesSent: number; rescue: string | null }
+  /** How far a push is that takes a while. */
+  | ({ event: 'transfer' } & Transfer)
   /** The lock is somebody else's: the versions wait here. */
   | { event: 'waiting'; versions: number; failure: Failure }
   /** Tried again by itself in `retryMs`, or as soon as the remote is back; null: a person has to do something first. */
@@ -40,6 +43,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
   let last = '';
 
   const onLocked = (outcome: Taken): void => tell({ event: 'locked', outcome });
+  const onTransfer = (transfer: Transfer): void => tell({ event: 'transfer', ...transfer });
   let workedOn: string[] = [];
   let isBack = false;
   const ring = (): void => wakeUp.abort();
@@ -77,17 +81,29 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     const silence = reach.silence();
     if (silence !== null || !config.push.auto) return await keep(silence);
     wanted.publish = false;
-    const ports = { clock, signal: stopped.signal, patienceMs: 10_000, urgency, onLocked, backoffMs } as const;
+    const started = clock.monotonic();
+    const ports = {
+      clock,
+      signal: stopped.signal,
+      patienceMs: 10_000,
+      urgency,
+      onLocked,
+      onTransfer,
+      backoffMs,
+    } as const;
     let waitMs = Infinity;
     for (const one of await publishQueue(project, ports)) {
       const { versions } = one;
       if (one.outcome === 'published') {
         reach.succeeded();
+        await reach.note('push', started, null, null);
         const { commit, bytesSent, rescue } = one.published;
         tellOnce({ event: 'published', commit, versions, bytesSent, rescue });
       } else {
         wanted.publish = true;
-        waitMs = Math.min(waitMs, complain(one.failure, versions, one.retryAt));
+        const retryMs = complain(one.failure, versions, one.retryAt);
+        if (one.tried) await reach.note('push', started, one.failure, retryMs === Infinity ? null : retryMs);
+        waitMs = Math.min(waitMs, retryMs);
       }
     }
     return waitMs;
@@ -128,14 +144,20 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
       return false;
     }
     wanted.lock = false;
+    const started = clock.monotonic();
     try {
       const outcome = await takeLock(project, await lockContext(project, clock, stopped.signal));
       onLocked(outcome);
-      return outcome !== 'already-mine';
+      // That was known without asking.
+      if (outcome === 'already-mine') return false;
+      await reach.note('lock', started, null, null);
+      return true;
     } catch (error) {
       const failure = asFailure(error);
+      const isOffline = failure.code === 'OFFLINE';
+      await reach.note('lock', started, failure, isOffline ? config.network.initialBackoffMs : null);
       if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions: 0, failure });
-      if (failure.code !== 'OFFLINE') return false;
+      if (!isOffline) return false;
       // That it is offline is told when the version cannot be published; who has the lock is told now.
       wanted.lock = true;
       reach.failed(failure);

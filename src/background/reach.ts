@@ -2,6 +2,7 @@ import type { Failure } from '../model/failures.ts';
 import { type Breaker, breakerState, closed, step } from '../network/breaker.ts';
 import { untilOnline } from '../network/comeback.ts';
 import { askedMs } from '../network/retry.ts';
+import { noteTry } from '../network/tries.ts';
 import { type Project, remoteOf } from '../project/project.ts';
 import type { Clock } from '../system/clock.ts';
 
@@ -12,6 +13,8 @@ export interface Reach {
   /** It has kept failing: it is spared for a while. */
   isSpared: () => boolean;
   succeeded: () => void;
+  /** Keeps a try for the statistics: `push`, since when (monotonic, ms), what became of it, and when it is tried again. */
+  note: (op: string, started: number, failure: Failure | null, retryMs: number | null) => Promise<void>;
   /** Gives the wait until a next try makes sense, ms. Where nobody answered, the coming back is waited for from now on. */
   failed: (failure: Failure) => number;
   /** Ends with the signal. */
@@ -33,11 +36,18 @@ export function startReach(project: Project, { clock, signal, onBack, onTrouble 
   let silence: Failure | null = null;
   let listening: Promise<void> = Promise.resolve();
 
+  const note: Reach['note'] = async (op, started, failure, retryMs) => {
+    const { root, remote } = await remoteOf(project);
+    const tried = { op, at: clock.now(), ms: clock.monotonic() - started, failure, retryMs };
+    if (remote.url !== null) await noteTry(root, remote.url, tried);
+  };
+
   /** One question for all that wait for that host, instead of tries. */
   const listen = async (): Promise<void> => {
     const ports = { clock, signal, firstMs: network.initialBackoffMs, intervalMs: network.probeSeconds * 1000 };
     try {
-      const { sawAway } = await untilOnline(await remoteOf(project), ports);
+      const { sawAway, asked } = await untilOnline(await remoteOf(project), ports);
+      await note('check', clock.monotonic() - (asked.connectivity.latencyMs ?? 0), null, null);
       silence = null;
       if (sawAway) breaker = closed;
       onBack(sawAway);
@@ -64,6 +74,7 @@ export function startReach(project: Project, { clock, signal, onBack, onTrouble 
       }
       return breaker.until - now;
     },
+    note,
     ended: async () => await listening,
   };
 }

@@ -27,7 +27,7 @@ export const clone = command({
       told = Number(percent);
       context.output.tell(`  ${percent} %${bytes === '' ? '' : `, ${bytes}`}`, { event: 'received', percent: told });
     };
-    await withRetries({ config }, context, async () => {
+    await withRetries({ config }, context, 'clone', async () => {
       told = 0;
       await cloneInto(address, root, { signal: context.signal, onProgress, idleMs: 10 * config.network.timeoutMs });
     });

@@ -1,10 +1,22 @@
 import type { Argv } from 'yargs';
+import type { Program } from '../control/start.ts';
 import { findProject, type Project } from '../project/project.ts';
 import { type Clock, systemClock } from '../system/clock.ts';
 import type { Answer, Output } from './output.ts';
 
+/** What `main.ts` hands in: the faces know nothing of each other. */
+export interface Main {
+  program: Program;
+  runDaemon: (ports: {
+    program: Program;
+    clock: Clock;
+    signal: AbortSignal;
+    say: (line: string) => void;
+  }) => Promise<{ outcome: 'ended' } | { outcome: 'already-running'; pid: number | null }>;
+}
+
 /** What every command can use. */
-export interface Context {
+export interface Context extends Main {
   /** Where the user is, or `--project DIR`. */
   start: string;
   cwd: string;
@@ -39,9 +51,16 @@ export interface Command<Options = object> {
 /** Keeps the type of the options between `options` and `run`. */
 export const command = <Options>(definition: Command<Options>): Command<Options> => definition;
 
-export function makeContext(options: GlobalOptions, cwd: string, output: Output, signal: AbortSignal): Context {
+export function makeContext(
+  main: Main,
+  options: GlobalOptions,
+  cwd: string,
+  output: Output,
+  signal: AbortSignal,
+): Context {
   const start = options.project ?? cwd;
   return {
+    ...main,
     start,
     cwd,
     output,

@@ -6,12 +6,12 @@ import path from 'node:path';
 import { profileNamed, genericProfile } from '../daw/match.ts';
 import { git, gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
-import { type PipelineEvent, watchAndPublish } from '../pipeline.ts';
+import { describeEvent, type PipelineEvent } from '../background/events.ts';
+import { watchAndPublish } from '../pipeline.ts';
 import { openProject, type Project } from '../project/project.ts';
 import { listQueue } from '../queue/entries.ts';
 import { init } from '../setup/init.ts';
 import { command, type Context } from './command.ts';
-import { describeEvent } from './watch.ts';
 
 export const demo = command({
   words: 'demo',

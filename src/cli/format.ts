@@ -1,6 +1,7 @@
 import { Failure } from '../model/failures.ts';
 
 export { localTime } from '../model/failures.ts';
+export { counted } from '../model/words.ts';
 
 const units: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -11,9 +12,6 @@ export function duration(text: string, command: string): number {
     throw new Failure('usage', { detail: `"${text}" is no duration; it takes one like 90s, 10m or 4h`, command });
   return Number(match[1]) * (units[match[2] ?? ''] ?? 0);
 }
-
-/** `1 version`, `2 versions` */
-export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 /** `512 bytes`, `3.4 MB`, `480 MB`: to two digits or so, in thousands as disks are sold. */
 export function size(bytes: number): string {

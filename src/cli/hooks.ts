@@ -1,12 +1,20 @@
+import type { Argv } from 'yargs';
+import { registered } from '../control/registry.ts';
+import { asFailure } from '../model/failures.ts';
+import { openProject, type Project } from '../project/project.ts';
 import { type HookChanges, type HookReport, hookStatus, installHooks, uninstallHooks } from '../setup/hooks.ts';
 import { command, type Context } from './command.ts';
 import type { Answer } from './output.ts';
 
+const all = (argv: Argv<object>) =>
+  argv.option('all', { type: 'boolean', default: false, describe: 'In all projects of this user that have them' });
+
 const install = command({
   words: 'install',
   describe: 'Put our hooks beside those that are there, or bring them up to date',
-  options: (argv) => argv,
-  async run(_, context) {
+  options: all,
+  async run(options, context) {
+    if (options.all) return await inAll(installHooks, context);
     const project = await context.project();
     return changed(await installHooks(project), await hookStatus(project), 'Nothing to do.', context);
   },
@@ -15,12 +23,32 @@ const install = command({
 const uninstall = command({
   words: 'uninstall',
   describe: 'Take our hooks out, and put back what was there before',
-  options: (argv) => argv,
-  async run(_, context) {
+  options: all,
+  async run(options, context) {
+    if (options.all) return await inAll(uninstallHooks, context);
     const project = await context.project();
     return changed(await uninstallHooks(project), await hookStatus(project), 'No hook of ours is there.', context);
   },
 });
+
+/** For the installer: the projects that the background process knows. One that is not there now (an external disk) is left out. */
+async function inAll(change: (project: Project) => Promise<HookChanges>, context: Context): Promise<Answer> {
+  const done: { project: string; done: string[]; warnings: string[] }[] = [];
+  for (const root of (await registered()).roots) {
+    try {
+      const project = await openProject(root);
+      const { hooks } = await hookStatus(project);
+      if (hooks.some(({ state }) => state === 'installed' || state === 'outdated'))
+        done.push({ project: root, ...(await change(project)) });
+    } catch (error) {
+      done.push({ project: root, done: [], warnings: [asFailure(error).message] });
+    }
+  }
+  for (const { project, warnings } of done)
+    for (const warning of warnings) context.output.warn(`${project}: ${warning}`);
+  const lines = done.flatMap((one) => one.done.map((line) => `${one.project}: ${line}`));
+  return { data: { projects: done }, lines };
+}
 
 const status = command({
   words: 'status',

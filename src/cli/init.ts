@@ -1,4 +1,6 @@
 import path from 'node:path';
+import { askDaemon } from '../control/client.ts';
+import { register } from '../control/registry.ts';
 import { profileNamed } from '../daw/match.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import { init as initProject, type InitOptions } from '../setup/init.ts';
@@ -23,7 +25,7 @@ export const init = command({
     await setUpFolder(path.resolve(context.cwd, dir ?? context.start), options, context),
 });
 
-/** Makes a folder a project, and says what was done. Throws what `init` (setup/) throws. */
+/** Makes a folder a project, watched by the background process, and says what was done. Throws what `init` (setup/) throws. */
 export async function setUpFolder(folder: string, options: InitOptions, context: Context): Promise<Answer> {
   // A watcher that makes a version just now, or the user's own git, is out of the way in a moment.
   const done = await RetryPolicy.fixedBackoff(10, 500).execute(async () => await initProject(folder, options), {
@@ -33,6 +35,12 @@ export async function setUpFolder(folder: string, options: InitOptions, context:
   const warnings = [...done.warnings, ...(done.remoteKind === 'remote' ? await askRemote(done.project, context) : [])];
   for (const warning of warnings) context.output.warn(warning);
   const { root } = done.project;
+  await register(root);
+  // One that runs begins with it now; one that does not answer finds it when it starts anew.
+  const isWatched = await askDaemon({ do: 'look' }).then(
+    (answer) => answer !== null,
+    () => true, // it runs, and `oxenvcs daemon status` tells what is wrong
+  );
   return {
     data: {
       project: root,
@@ -51,6 +59,7 @@ export async function setUpFolder(folder: string, options: InitOptions, context:
       ...(done.remoteKind === 'vault'
         ? ['Versions are only on this computer for now. For the band: oxenvcs init --remote ADDRESS']
         : []),
+      ...(isWatched ? [] : ['To have every save versioned: oxenvcs daemon start']),
     ],
   };
 }

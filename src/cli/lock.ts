@@ -1,5 +1,5 @@
 import { breakLock } from '../lock/break.ts';
-import { adoptFormer, cloneIdentity } from '../lock/clone.ts';
+import { adoptFormer } from '../lock/clone.ts';
 import { lockContext } from '../lock/context.ts';
 import { type Acquired, acquireLock, releaseLock, renewLock } from '../lock/lease.ts';
 import { lockHistory, shownLock, type LockStatus, lockStatus } from '../lock/status.ts';
@@ -12,7 +12,7 @@ import type { Project } from '../project/project.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { pull } from '../sync/pull.ts';
 import { command, type Context } from './command.ts';
-import { counted, duration, localTime } from './format.ts';
+import { counted, duration, localTime, span } from './format.ts';
 import type { Answer } from './output.ts';
 import { withRetries } from './retries.ts';
 
@@ -41,7 +41,7 @@ const acquire = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const lease = timeout === undefined ? {} : { leaseMs: Math.round(timeout * 3_600_000) };
     const wanted = { how: 'hand' as const, ...lease, ...(message === undefined ? {} : { message }) };
-    const { attempts, value } = await withRetries(project, context, async () => {
+    const { attempts, value } = await withRetries(project, context, 'lock', async () => {
       const got = await acquireWaiting(ctx, wanted, {
         waitMs,
         onHeld: ({ failure }) => {
@@ -50,8 +50,6 @@ const acquire = command({
       });
       if (got.outcome === 'stale-base')
         return await onNewest(project, context, got.failure, async () => await acquireLock(ctx, wanted));
-      if (got.outcome === 'held' && got.held !== null)
-        throw await whoseIsIt(project, got.held.record.owner.clone, got.failure);
       if ('failure' in got) throw await away(got.failure, ctx);
       return got;
     });
@@ -82,14 +80,6 @@ async function onNewest(
   return got;
 }
 
-/** A lock that was taken in this very folder, before it was moved or copied: only a person knows which of the two. */
-async function whoseIsIt(project: Project, clone: string, failure: Failure): Promise<Failure> {
-  const { former } = await cloneIdentity(project);
-  return clone === former
-    ? new Failure('moved-or-copied', { branch: project.config.branch, ...failure.details })
-    : failure;
-}
-
 const release = command({
   words: 'release',
   describe: 'Give the lock back',
@@ -97,7 +87,7 @@ const release = command({
   async run(_, context) {
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const { attempts } = await withRetries(project, context, async () => {
+    const { attempts } = await withRetries(project, context, 'lock', async () => {
       const result = await releaseLock(ctx);
       if (result.outcome !== 'done') throw await away(result.failure, ctx);
       return result;
@@ -113,7 +103,7 @@ const renew = command({
   async run(_, context) {
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const { attempts, value } = await withRetries(project, context, async () => {
+    const { attempts, value } = await withRetries(project, context, 'lock', async () => {
       const result = await renewLock(ctx);
       if (result.outcome !== 'done') throw await away(result.failure, ctx);
       return result;
@@ -143,7 +133,7 @@ const breakIt = command({
       });
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
-    const { attempts, value } = await withRetries(project, context, async () => {
+    const { attempts, value } = await withRetries(project, context, 'lock', async () => {
       const result = await breakLock(ctx, { reason });
       if ('failure' in result) throw await away(result.failure, ctx);
       return result;
@@ -181,9 +171,10 @@ const history = command({
       lines:
         entries.length === 0
           ? ['Nobody has had the lock yet.']
-          : entries.map(({ at, by, owner, event, reason, message }) => {
+          : entries.map(({ state, at, until, by, owner, event, reason, message }) => {
               const whose = by.name === owner.name && by.host === owner.host ? '' : ` (${owner.name}’s)`;
-              return `${localTime(at)}  ${by.name} on ${by.host}  ${event}${whose}${reason === null ? '' : `: ${reason}`}${message === '' ? '' : `  “${message}”`}`;
+              const long = state === 'held' ? `, for ${span(Date.parse(until) - Date.parse(at))}` : '';
+              return `${localTime(at)}  ${by.name} on ${by.host}  ${event}${whose}${long}${reason === null ? '' : `: ${reason}`}${message === '' ? '' : `  “${message}”`}`;
             }),
     };
   },
@@ -211,7 +202,13 @@ export const lock = {
 };
 
 /** One line: who has the lock, where and since when. */
-export function describeLock({ held, mine, lock: shown, source, checkedAt }: LockStatus): string {
+export function describeLock(status: LockStatus): string {
+  // It is what the promise of the lock is worth there.
+  const advisory = ' The remote cannot enforce it (advisory).';
+  return `${whoHolds(status)}${status.fencing === 'advisory' ? advisory : ''}`;
+}
+
+function whoHolds({ held, mine, lock: shown, source, checkedAt }: LockStatus): string {
   if (checkedAt === null) return 'Who has the lock is not known: the remote could not be asked yet.';
   const age = source === 'cache' ? ` (as of ${localTime(checkedAt)})` : '';
   if (!held) return `Nobody has the lock${age}.`;

@@ -5,7 +5,7 @@ import type { Failure } from '../model/failures.ts';
 export interface Answer {
   data: object;
   lines: string[];
-  /** 0 unless said. */
+  /** Unless said: 0, or 130 when it was interrupted. */
   exitCode?: number;
 }
 
@@ -22,6 +22,8 @@ export interface Output {
   streams: boolean;
   /** On the way: a line for people, an event for `--json-stream`. */
   tell(line: string, event: { event: string; [key: string]: unknown }): void;
+  /** How far something is that takes a while: a live line in a terminal, a line now and then in a pipe, events as they come. */
+  progress(line: string, event: { event: string; [key: string]: unknown }): void;
   /** A remark for people, on standard error. */
   warn(line: string): void;
   finish(answer: Answer): void;
@@ -30,13 +32,39 @@ export interface Output {
 
 export function makeOutput(options: OutputOptions, terminal: Terminal = process): Output {
   const { json, jsonStream, quiet, verbose } = options;
-  const out = (line: string) => void terminal.stdout.write(`${line}\n`);
-  const err = (line: string) => void terminal.stderr.write(`${line}\n`);
+  const live = terminal.stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === '';
+  let shown = '';
+  let shownAt = -Infinity;
+  /** Takes the live line away: it was only for now. */
+  const clear = () => {
+    if (shown !== '') terminal.stdout.write('\r\x1b[K');
+    shown = '';
+  };
+  const out = (line: string) => {
+    clear();
+    terminal.stdout.write(`${line}\n`);
+  };
+  const err = (line: string) => {
+    clear();
+    terminal.stderr.write(`${line}\n`);
+  };
   return {
     streams: jsonStream,
     tell(line, event) {
       if (jsonStream) out(JSON.stringify(event));
       else if (!json && !quiet) out(line);
+    },
+    progress(line, event) {
+      if (jsonStream) return out(JSON.stringify(event));
+      if (json || quiet) return;
+      if (live) {
+        // One that wraps could not be taken away again.
+        shown = line.slice(0, (terminal.stdout.columns || 80) - 1);
+        terminal.stdout.write(`\r\x1b[K${shown}`);
+      } else if (performance.now() - shownAt >= everyMs) {
+        shownAt = performance.now();
+        out(line);
+      }
     },
     warn(line) {
       if (!json && !jsonStream) err(paint(terminal, 'yellow', line));
@@ -58,8 +86,11 @@ export function makeOutput(options: OutputOptions, terminal: Terminal = process)
   };
 }
 
+/** Between two lines of progress in a pipe or a log, ms. */
+const everyMs = 10_000;
+
 interface Terminal {
-  stdout: { write(text: string): unknown };
+  stdout: { write(text: string): unknown; isTTY?: boolean; columns?: number };
   stderr: { write(text: string): unknown; isTTY?: boolean };
 }
 

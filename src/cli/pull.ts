@@ -11,7 +11,12 @@ export const pull = command({
   async run(_, context) {
     const project = await context.project();
     const daw = await findDaw(project.root, project.config.daw);
-    const { value } = await withRetries(project, context, async () => await bringIn(project, daw, context.signal));
+    const { value } = await withRetries(
+      project,
+      context,
+      'pull',
+      async () => await bringIn(project, daw, context.signal),
+    );
     return {
       data: { ...value, branch: project.config.branch },
       lines: [

@@ -1,10 +1,12 @@
 import { Failure } from '../model/failures.ts';
 import { branchTip, type Project } from '../project/project.ts';
+import type { Transfer } from '../push/transfer.ts';
 import { type Pushed, publishQueue } from '../sync/publish.ts';
 import { command, type Context } from './command.ts';
 import { counted } from './format.ts';
 import type { Answer } from './output.ts';
 import { withRetries } from './retries.ts';
+import { describeTransfer } from './transfer.ts';
 
 export const push = command({
   words: 'push',
@@ -18,7 +20,7 @@ export const push = command({
  * that is left in the end; what waits stays queued.
  */
 export async function pushNow(project: Project, context: Context, only?: string): Promise<Answer> {
-  const { clock, signal } = context;
+  const { clock, signal, output, retry } = context;
   const { branch } = project.config;
   const started = clock.monotonic();
   const ports = {
@@ -26,16 +28,20 @@ export async function pushNow(project: Project, context: Context, only?: string)
     signal,
     patienceMs: 10_000,
     urgency: 'by-hand',
+    retry,
+    onTransfer: (transfer: Transfer) => output.progress(describeTransfer(transfer), { event: 'transfer', ...transfer }),
     ...(only === undefined ? {} : { only }),
   } as const;
   const published: { versions: number; pushed: Pushed }[] = [];
-  const { attempts } = await withRetries(project, context, async () => {
+  const once = async () => {
     const drained = await publishQueue(project, ports);
     for (const one of drained)
       if (one.outcome === 'published') published.push({ versions: one.versions, pushed: one.published });
     const left = drained.find((one) => one.outcome === 'not-yet');
     if (left?.outcome === 'not-yet') throw left.failure;
-  });
+    return drained;
+  };
+  const { attempts } = await withRetries(project, context, 'push', once, (drained) => drained.length > 0);
   const pushed = published.at(-1)?.pushed ?? (await nothing(project));
   if (pushed.rescue !== null) throw new Failure('rescued', { branch, rescue: pushed.rescue });
   const durationMs = Math.round(clock.monotonic() - started);

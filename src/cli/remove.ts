@@ -1,4 +1,6 @@
 import path from 'node:path';
+import { askDaemon } from '../control/client.ts';
+import { register, unregister } from '../control/registry.ts';
 import { lockContext } from '../lock/context.ts';
 import { releaseLock } from '../lock/lease.ts';
 import { cachedStatus } from '../lock/status.ts';
@@ -52,11 +54,22 @@ export const remove = command({
   },
 });
 
-/** Nobody may begin a version while the project is taken apart. Throws `already-watched`. */
+/** Nobody may begin a version while the project is taken apart. Throws `already-watched`, `daemon-hangs`. */
 async function stopWatching(project: Project): Promise<void> {
-  const holder = await whoHas(project, 'watch');
-  if (holder !== null) throw new Failure('already-watched', { dir: project.root, pid: holder.pid ?? '?' });
+  const { root } = project;
+  await unregister(root);
+  try {
+    await askDaemon({ do: 'forget', root }, letGoMs);
+    const holder = await whoHas(project, 'watch');
+    if (holder !== null) throw new Failure('already-watched', { dir: root, pid: holder.pid ?? '?' });
+  } catch (error) {
+    await register(root);
+    throw error;
+  }
 }
+
+/** What has settled becomes a version first, within 5 s. */
+const letGoMs = 10_000;
 
 /** Null: all is published. Else why not; it stays here, or is exported. */
 async function publish(project: Project, context: Context): Promise<string | null> {

@@ -1,14 +1,16 @@
 import { closest, distance } from 'fastest-levenshtein';
 import yargs, { type Argv } from 'yargs';
 import { asFailure, Failure } from '../model/failures.ts';
-import { type Command, type GlobalOptions, makeContext } from './command.ts';
+import { type Command, type GlobalOptions, type Main, makeContext } from './command.ts';
 import { clone } from './clone.ts';
+import { daemon } from './daemon.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { hooks } from './hooks.ts';
 import { init } from './init.ts';
 import { lock } from './lock.ts';
 import { log } from './log.ts';
+import { net } from './net.ts';
 import { makeOutput } from './output.ts';
 import { pull } from './pull.ts';
 import { push } from './push.ts';
@@ -27,6 +29,7 @@ const commands = [
   init,
   clone,
   watch,
+  daemon,
   status,
   lock,
   queue,
@@ -34,6 +37,7 @@ const commands = [
   pull,
   log,
   hooks,
+  net,
   doctor,
   remove,
   demo,
@@ -50,9 +54,10 @@ function completionFor([first, shell = '']: readonly string[]): string | null {
 }
 
 /** Runs one command line. Returns the exit code; never throws, never prints a stack trace. */
-export async function runCli(args: readonly string[], cwd: string, version: string): Promise<number> {
+export async function runCli(args: readonly string[], cwd: string, main: Main): Promise<number> {
   const abort = new AbortController();
   let exitCode = 0;
+  const atEnd = (code: number) => (abort.signal.aborted ? 130 : code);
   const interrupt = () => abort.abort(new Error('interrupted'));
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
   try {
@@ -61,7 +66,7 @@ export async function runCli(args: readonly string[], cwd: string, version: stri
     const program = globals(yargs(withPaths(args)))
       .scriptName('oxenvcs')
       .usage('$0 <command>\n\nVersion control that a music producer never has to think about.')
-      .version(version)
+      .version(main.program.version)
       .completion(completion, 'Shell completion: `completion bash`, `zsh` or `fish` prints the script for it')
       .strict()
       .demandCommand(1, 'Name a command')
@@ -73,9 +78,9 @@ export async function runCli(args: readonly string[], cwd: string, version: stri
       });
     const run = async <Options>(definition: Command<Options>, options: Options & GlobalOptions): Promise<void> => {
       const output = makeOutput(options);
-      const answer = await definition.run(options, makeContext(options, cwd, output, abort.signal));
+      const answer = await definition.run(options, makeContext(main, options, cwd, output, abort.signal));
       output.finish(answer);
-      exitCode = answer.exitCode ?? 0;
+      exitCode = answer.exitCode ?? atEnd(0);
     };
     for (const one of commands) add(program, one, run);
     if (shell !== null) program.showCompletionScript();
@@ -83,11 +88,11 @@ export async function runCli(args: readonly string[], cwd: string, version: stri
   } catch (error) {
     const failure = asFailure(error);
     if (!abort.signal.aborted || error instanceof Failure) makeOutput(flagsIn(args)).fail(failure);
-    exitCode = failure.exitCode;
+    exitCode = atEnd(failure.exitCode);
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }
-  return abort.signal.aborted ? 130 : exitCode;
+  return exitCode;
 }
 
 type Run = <Options>(definition: Command<Options>, options: Options & GlobalOptions) => Promise<void>;

@@ -1,12 +1,14 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { largeNow } from '../background/large-files.ts';
-import { lockContext } from '../lock/context.ts';
-import { lockStatus } from '../lock/status.ts';
+import { type LockContext, lockContext } from '../lock/context.ts';
+import { type LockStatus, lockStatus } from '../lock/status.ts';
+import { lostFailure } from '../lock/view.ts';
 import { redact } from '../git/redact.ts';
 import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
+import { stateOf } from '../network/connectivity.ts';
 import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { readRescue } from '../push/rescue.ts';
 import { transferStatus } from '../push/transfer.ts';
@@ -17,6 +19,7 @@ import { findDaw } from '../setup/find-daw.ts';
 import { remoteKind } from '../setup/remote.ts';
 import { ifMissing } from '../system/disk.ts';
 import { command } from './command.ts';
+import { daemonStatus } from './daemon.ts';
 import { counted } from './format.ts';
 import { describeLock } from './lock.ts';
 import { describeTransfer } from './transfer.ts';
@@ -35,12 +38,13 @@ export const status = command({
     const project = await context.project();
     const { root, config } = project;
     const ctx = await lockContext(project, context.clock, context.signal);
-    const [{ status: lock, unreachable: why }, kind, watcher, daw, url] = await Promise.all([
+    const [{ status: lock, unreachable: why }, kind, watcher, daw, url, daemon] = await Promise.all([
       lockStatus(ctx),
       remoteKind(project),
       watcherStatus(project),
       findDaw(root, config.daw),
       remoteUrl(project),
+      daemonStatus(),
     ]);
     const unreachable = why === null ? null : await away(why, ctx);
     const [found, attempts] = await Promise.all([lookAtQueue(project), readAttempts(project)]);
@@ -49,15 +53,15 @@ export const status = command({
     const unpublished = entries.filter((entry) => entry.kind === 'publish').length + found.dropped.length;
     const transfer = await transferStatus(project);
     const behind = await count(project, [remoteBranchRef(project), '--not', `refs/heads/${config.branch}`]);
-    const problems = await problemsOf(project, unreachable, standing(attempts, entries));
-    const reachable = unreachable === null ? true : unreachable.code === 'OFFLINE' ? false : null;
+    const problems = [...lossOf(ctx, lock), ...(await problemsOf(project, unreachable, standing(attempts, entries)))];
+    const reachable = { online: true, offline: false, unknown: null }[unreachable ? stateOf(unreachable) : 'online'];
     const of = (...states: ShownEntry['state'][]) => queue.filter(({ state }) => states.includes(state)).length;
     const data = {
       project: root,
       branch: config.branch,
       remote: { url: url === null ? null : redact(url), reachable },
       daw: daw.name,
-      daemon: { running: false, pid: null },
+      daemon,
       watcher: { state: watcher.state, detail: watcher.detail, pid: watcher.pid },
       lock,
       queue: { pending: of('pending', 'working', 'waiting'), failed: of('failed'), halted: of('halted') },
@@ -77,7 +81,7 @@ export const status = command({
           : publishedLine(unpublished, behind),
         ...(transfer === null ? [] : [describeTransfer(transfer)]),
         watcher.state === 'off'
-          ? 'Nobody watches it: oxenvcs watch'
+          ? 'Nobody watches it: oxenvcs daemon start'
           : `Watched: ${watcher.state}${watcher.detail === '' ? '' : `, ${watcher.detail}`}.`,
         ...problems.flatMap(({ message, hint }) => [`⚠ ${message}`, `  ${hint}`]),
       ],
@@ -90,6 +94,13 @@ function publishedLine(unpublished: number, behind: number): string {
   return behind === 0
     ? here
     : `${here} The team has ${counted(behind, 'version')} that ${behind === 1 ? 'is' : 'are'} not here.`;
+}
+
+/** Until it is ours again. That the person's own other machine took it, idle, is no problem. */
+function lossOf(ctx: LockContext, { lost }: LockStatus): Problem[] {
+  if (lost === null || lost.how === 'handed-over') return [];
+  const { code, message, hint } = lostFailure(ctx, { lost });
+  return [{ code, message, hint }];
 }
 
 async function problemsOf(

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { watch } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
+import { reachDaemon } from '../control/client.ts';
+import { registered } from '../control/registry.ts';
 import { whoHas } from '../project/guard.ts';
 import { type Project, statePath } from '../project/project.ts';
 import { readText } from '../system/disk.ts';
@@ -13,9 +15,19 @@ export async function watchChecks(project: Project): Promise<Check[]> {
 }
 
 async function watcherCheck(project: Project): Promise<Check> {
+  const daemon = await reachDaemon();
+  if (daemon.outcome === 'connected') daemon.connection.close();
+  if (daemon.outcome === 'hangs')
+    return problem(
+      'watcher',
+      `the background process (${daemon.pid}) does not answer`,
+      'Run `oxenvcs daemon restart`.',
+    );
   const holder = await whoHas(project, 'watch');
-  if (holder === null) return remark('watcher', 'nobody watches this project', 'Start it with `oxenvcs watch`.');
-  return good('watcher', holder.pid === null ? 'watched' : `process ${holder.pid}`);
+  if (holder !== null) return good('watcher', holder.pid === null ? 'watched' : `process ${holder.pid}`);
+  if (daemon.outcome === 'connected' && !(await registered()).roots.includes(project.root))
+    return remark('watcher', 'the background process does not know this project', 'Run `oxenvcs init` here again.');
+  return remark('watcher', 'nobody watches this project', 'Start it with `oxenvcs daemon start`.');
 }
 
 /** A system that tells of changes does so at once; so long it is given, ms. */

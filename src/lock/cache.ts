@@ -49,6 +49,7 @@ const schema = v.object({
   v: v.literal(1),
   branch: v.string(),
   remote: v.string(),
+  clone: v.optional(v.string(), ''),
   seen: seenSchema,
   onRemote: v.nullable(v.string()),
   checkedAt: v.nullable(v.number()),
@@ -65,8 +66,11 @@ export const commitOf = (seen: Seen): string | null => (seen.state === 'none' ? 
 /** Without the file (`git clean -fdx`) the refs still tell. */
 export async function loadView(ctx: LockContext): Promise<View> {
   const read = await readRecord(ctx, cacheFile(ctx), schema);
-  if (read.state === 'ok' && read.value.branch === ctx.branch && read.value.remote === remoteKey(ctx))
-    return read.value;
+  if (read.state === 'ok' && read.value.branch === ctx.branch && read.value.remote === remoteKey(ctx)) {
+    if (read.value.clone === ctx.owner.clone) return read.value;
+    // Another computer that has this folder open, or had it: its clocks and its lock are not ours.
+    return { ...read.value, sinceUptime: ctx.clock.uptime(), renewed: null, lost: null };
+  }
   // What was known of another remote says nothing about this one.
   const foreign = read.state === 'ok' && read.value.remote !== remoteKey(ctx);
   const seen: Seen = foreign ? { state: 'none' } : await readRef(ctx, knownRef(ctx.branch));
@@ -112,7 +116,14 @@ export async function saveViewAfter(ctx: LockContext, before: View, view: View, 
 async function write(ctx: LockContext, view: View, refs: RefUpdate[]): Promise<void> {
   const { seen, onRemote, checkedAt, sinceUptime, renewed, lost } = view;
   const noted = { seen, onRemote, checkedAt, sinceUptime, renewed, lost };
-  const record = { v: 1, ...forHooks(ctx, view), branch: ctx.branch, remote: remoteKey(ctx), ...noted };
+  const record = {
+    v: 1,
+    ...forHooks(ctx, view),
+    branch: ctx.branch,
+    remote: remoteKey(ctx),
+    clone: ctx.owner.clone,
+    ...noted,
+  };
   const input = refs.map(({ ref, to }) => `update ${ref} ${to}\n`).join('');
   await Promise.all([
     writeRecord(cacheFile(ctx), record),

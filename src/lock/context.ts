@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import os from 'node:os';
 import type { Written } from '../git/progress.ts';
-import { redact } from '../git/run.ts';
+import { remoteKey as keyOf } from '../git/redact.ts';
 import type { Config } from '../model/config.ts';
 import { Failure } from '../model/failures.ts';
 import { committer, type Project, remoteUrl } from '../project/project.ts';
@@ -19,6 +18,8 @@ export interface LockContext {
   remote: { name: string; url: string };
   /** This clone. */
   owner: Owner;
+  /** The id that this folder had before it was moved or copied, or on another computer; null: none. */
+  former: string | null;
   settings: Pick<Config, 'lock' | 'network' | 'push'>;
   clock: Clock;
   signal?: AbortSignal;
@@ -50,12 +51,12 @@ export async function lockContext(
       host: printable(os.hostname(), 120),
       clone: clone.id,
     },
+    former: clone.former,
     settings: { lock: config.lock, network: config.network, push: config.push },
     clock,
     ...(signal ? { signal } : {}),
   };
 }
 
-/** Tells remotes apart in our state files; the address itself may hold a password. */
-export const remoteKey = ({ remote }: Pick<LockContext, 'remote'>): string =>
-  createHash('sha256').update(redact(remote.url)).digest('hex').slice(0, 16);
+/** Tells remotes apart in our state files. */
+export const remoteKey = ({ remote }: Pick<LockContext, 'remote'>): string => keyOf(remote.url);

@@ -1,6 +1,6 @@
 import { tryGit } from '../git/run.ts';
 import type { Failure } from '../model/failures.ts';
-import { loadView, saveView, type View } from './cache.ts';
+import { loadView, type RefUpdate, saveView, type View } from './cache.ts';
 import { capabilities, learn } from './capabilities.ts';
 import type { LockContext } from './context.ts';
 import { clearPending, makeRecord, type Pending, prepare, readPending } from './journal.ts';
@@ -52,8 +52,10 @@ export async function recover(ctx: LockContext): Promise<Moved | null> {
   }
   const now = { at: ctx.clock.now(), uptime: ctx.clock.uptime() };
   const { leaseMs } = held.record;
-  if (standsForMs(leaseMs, pending.sent, now) > leaseMs / 2) return await send(ctx, pending, held);
-  // So old that nothing is under way any more, and the lease that it asks for would be worn: what landed, landed.
+  const isFresh = standsForMs(leaseMs, pending.sent, now) > leaseMs / 2;
+  if (isFresh && (await canSend(ctx, pending))) return await send(ctx, pending, held);
+  // So old that nothing is under way any more, and the lease that it asks for would be worn; or the versions that went
+  // along were rewritten and tidied away since: what landed, landed.
   const looked = await lookAtLock(ctx);
   if (looked.outcome !== 'read') return looked;
   if (await hasLanded(ctx, pending, looked.view)) return await landed(ctx, pending, held, looked.view);
@@ -121,9 +123,11 @@ async function landed(
     lost: ours ? null : (await loadView(ctx)).lost,
   };
   const isOvertaken = found !== null && found.onRemote !== held.commit;
-  const missed = found === null ? [] : followers(ctx, pending).map(({ here, next }) => ({ ref: here, to: next }));
+  const missed: RefUpdate[] = [];
+  for (const { here, next } of found === null ? [] : followers(ctx, pending).slice(isOvertaken ? 1 : 0))
+    if (await isHere(ctx, next)) missed.push({ ref: here, to: next });
   await Promise.all([
-    saveView(ctx, isOvertaken ? found : view, isOvertaken ? missed.slice(1) : missed),
+    saveView(ctx, isOvertaken ? found : view, missed),
     // Should only this reach the disk, the next one finds by itself what is on the remote.
     clearPending(ctx),
   ]);
@@ -139,8 +143,15 @@ function followers(ctx: LockContext, { moves: [lock, branch] }: Pending): (Follo
 
 export const trackingRef = ({ remote, branch }: LockContext): string => `refs/remotes/${remote.name}/${branch}`;
 
+async function canSend(ctx: LockContext, { moves }: Pending): Promise<boolean> {
+  return (await Promise.all(moves.map(async ({ next }) => await isHere(ctx, next)))).every(Boolean);
+}
+
+const isHere = async ({ root }: LockContext, object: string): Promise<boolean> =>
+  (await tryGit(root, ['cat-file', '-e', object])).exitCode === 0;
+
 async function recordOf(ctx: LockContext, { commit }: Pending): Promise<Held | null> {
-  if ((await tryGit(ctx.root, ['cat-file', '-e', commit])).exitCode !== 0) return null;
+  if (!(await isHere(ctx, commit))) return null;
   const seen = await readCommit(ctx, commit);
   return seen.state === 'record' ? { commit, record: seen.record } : null;
 }

@@ -100,9 +100,11 @@ export function failureOf(ctx: LockContext, verdict: Exclude<Verdict, { is: 'fre
   if (verdict.is === 'newer') return new Failure('lock-newer', { branch });
   if (verdict.is === 'damaged') return new Failure('lock-damaged', { branch, detail: verdict.detail });
   const { owner, acquiredAt, expiresAt, message } = verdict.held.record;
-  const { name, host, email } = owner;
+  const { name, host, email, clone } = owner;
   const { expired } = verdict;
-  return new Failure('lock-held', { branch, name, host, email, since: acquiredAt, expiresAt, expired, message });
+  // One that was taken in this very folder, before it was moved or copied: only a person knows which of the two.
+  const row = clone === ctx.former ? 'moved-or-copied' : 'lock-held';
+  return new Failure(row, { branch, name, host, email, since: acquiredAt, expiresAt, expired, message });
 }
 
 /** The failure for one who counted on holding the lock. */

@@ -95,6 +95,12 @@ const rows = {
     hint: 'Your versions are safe here and go out by themselves after that.',
     retryable: true,
   },
+  'not-the-remote': {
+    code: 'OFFLINE',
+    say: 'Something answers at {remote}, but not as the remote that was there before: {detail}.',
+    hint: 'If this network wants a login (a hotel, a train), open any page in a browser; your versions are safe here and go out by themselves. If the address has changed, set it with `oxenvcs init --remote URL`.',
+    retryable: true,
+  },
   auth: {
     code: 'AUTH',
     say: 'The remote refused the credentials: {detail}.',
@@ -331,6 +337,22 @@ const rows = {
     say: '{dir} is being watched already (process {pid}).',
     hint: 'Leave that one running, or stop it first.',
   },
+  'daemon-hangs': {
+    code: 'BUSY',
+    say: 'The background process (process {pid}) does not answer.',
+    hint: 'End it and start a new one with `oxenvcs daemon restart`; what it had reported as done is on the disk.',
+    retryable: true,
+  },
+  'daemon-other': {
+    code: 'BUSY',
+    say: 'The background process is of another version of oxenvcs ({version}).',
+    hint: 'Start it anew with `oxenvcs daemon restart`.',
+  },
+  'daemon-not-started': {
+    code: 'INTERNAL',
+    say: 'The background process did not start: {detail}.',
+    hint: 'See `oxenvcs daemon logs`; a project can be watched in the foreground with `oxenvcs watch`.',
+  },
   'git-failed': {
     code: 'INTERNAL',
     say: 'Git failed: {detail}.',
@@ -356,6 +378,9 @@ const rows = {
 export type FailureName = keyof typeof rows;
 /** For records of failures on the disk. */
 export const failureNames = Object.keys(rows) as FailureName[];
+
+export const isFailureName = (name: string): name is FailureName => Object.hasOwn(rows, name);
+
 export type Details = Record<string, string | number | boolean | null>;
 
 /** A failure that the user can meet: a row of the table, filled in. `cause` is what `--verbose` adds. */

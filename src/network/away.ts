@@ -1,8 +1,9 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { tryGit } from '../git/run.ts';
+import { redact, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { exists } from '../system/disk.ts';
+import { hasAnswered } from './tries.ts';
 
 /** A project's remote: where git is called for it, the published branch, and its address (null: the project has none). */
 export interface RemoteOf {
@@ -13,11 +14,20 @@ export interface RemoteOf {
 
 /**
  * A remote that only is away for now looks to git like one whose address is wrong: a folder (a NAS, an external disk) that
- * is not there now, or that came back in the moment of the try. Gives the failure to go on with.
+ * is not there now, or that came back in the moment of the try; a network that answers everything with its own login page.
+ * Gives the failure to go on with.
  */
 export async function away(failure: Failure, { root, remote: { url } }: Omit<RemoteOf, 'branch'>): Promise<Failure> {
-  const folder = url === null ? null : localFolder(url);
-  if (failure.row !== 'remote-not-found' || folder === null) return failure;
+  if (url === null || !['remote-not-found', 'remote-misconfigured'].includes(failure.row)) return failure;
+  const folder = localFolder(url);
+  if (folder !== null && failure.row === 'remote-not-found') return await awayFolder(failure, root, folder);
+  // An address that was wrong has never worked.
+  if (!(await hasAnswered(root, url))) return failure;
+  const detail = failure.row === 'remote-not-found' ? 'there is no Git repository' : String(failure.details['detail']);
+  return new Failure('not-the-remote', { remote: redact(url), detail }, failure);
+}
+
+async function awayFolder(failure: Failure, root: string, folder: string): Promise<Failure> {
   // A disk that was pulled out under its file system gives other errors than "no such file".
   if (!(await exists(folder).catch(() => false)))
     return new Failure(

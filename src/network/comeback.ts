@@ -1,6 +1,6 @@
 import type { Clock } from '../system/clock.ts';
 import { localFolder, type RemoteOf } from './away.ts';
-import { type Asked, checkRemote } from './connectivity.ts';
+import { type Asked, checkRemote, type Connectivity } from './connectivity.ts';
 import { askedMs, RetryPolicy } from './retry.ts';
 
 /**
@@ -16,6 +16,8 @@ export interface ComebackPorts {
   /** …up to this, ms: so late at the latest it is noticed that it is back. */
   intervalMs: number;
   ask?: (remote: RemoteOf, clock: Clock) => Promise<Asked>;
+  /** Told of each answer. */
+  onAsked?: (asked: Asked) => void;
 }
 
 export interface Comeback {
@@ -69,6 +71,39 @@ export async function untilOnline(remote: RemoteOf, ports: ComebackPorts): Promi
   });
 }
 
+/** Asks at once, then waits until the remote is online, at most `timeoutMs`. Gives the last answer. */
+export async function untilOnlineOr(
+  remote: RemoteOf,
+  timeoutMs: number,
+  {
+    clock,
+    signal,
+    intervalMs,
+    ask = checkRemote,
+  }: Omit<ComebackPorts, 'signal' | 'firstMs'> & { signal?: AbortSignal },
+): Promise<Connectivity> {
+  signal?.throwIfAborted();
+  const started = clock.monotonic();
+  let last = await ask(remote, clock);
+  const leftMs = timeoutMs - (clock.monotonic() - started);
+  if (last.connectivity.state === 'online' || leftMs <= 0) return last.connectivity;
+  const over = new AbortController();
+  const stop = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
+  const timer = clock.sleep(leftMs, stop).then(
+    () => over.abort(),
+    () => undefined, // it is over already
+  );
+  const onAsked = (asked: Asked) => (last = asked);
+  await untilOnline(remote, { clock, signal: stop, firstMs: intervalMs, intervalMs, ask, onAsked }).catch(
+    (error: unknown) => {
+      if (!over.signal.aborted) throw error;
+    },
+  );
+  over.abort();
+  await timer;
+  return last.connectivity;
+}
+
 /** Never rejects: what goes wrong is told to the one that it went wrong for. */
 async function askForAll({ waiters, deserted }: Host): Promise<void> {
   let patienceMs = 0;
@@ -93,9 +128,12 @@ async function askOnce(waiters: Set<Waiter>): Promise<number> {
       continue;
     }
     const { state } = asked.connectivity;
-    waiter.sawAway ||= state === 'unknown';
-    if (state !== 'unknown') {
+    if (state === 'unknown') {
+      waiter.sawAway = true;
+      waiter.onAsked?.(asked);
+    } else {
       for (const one of left) {
+        one.onAsked?.(asked);
         if (state === 'online' && waiters.has(one)) one.end({ asked, sawAway: one.sawAway });
         one.sawAway = true;
       }

@@ -1,8 +1,9 @@
 import { gitFailure } from '../git/failures.ts';
 import { redact, tryGit } from '../git/run.ts';
-import { Failure } from '../model/failures.ts';
+import type { Failure } from '../model/failures.ts';
 import { type Clock, isoTime, systemClock } from '../system/clock.ts';
 import { away, type RemoteOf } from './away.ts';
+import { reasonOf } from './tries.ts';
 
 /** Can the project's own remote be used now? As `net check --json` gives it. */
 export interface Connectivity {
@@ -65,10 +66,4 @@ export function stateOf({ row, code }: Failure): Connectivity['state'] {
   if (code === 'OFFLINE') return 'offline';
   // A changed host key, or a proxy's no, may be anybody's answer.
   return row === 'auth' ? 'online' : 'unknown';
-}
-
-/** One clause: `Failed to connect to band.example port 443`. */
-function reasonOf({ row, details, message }: Failure): string {
-  const isPlain = row === 'offline' || row === 'remote-unclear';
-  return isPlain && typeof details['detail'] === 'string' ? details['detail'] : message.replace(/\.$/, '');
 }

@@ -24,7 +24,7 @@ const Note = v.object({
   lock: v.string(),
 });
 
-export type Job = 'watch' | 'publish' | 'setup' | 'lock' | 'checkout';
+export type Job = 'watch' | 'publish' | 'setup' | 'lock' | 'checkout' | 'daemon';
 
 export type Guarded<T> = { outcome: 'done'; value: T } | { outcome: 'taken'; pid: number | null };
 

@@ -50,7 +50,7 @@ export async function loadConfig(root: string): Promise<Config> {
 }
 
 /** The address to talk to: the configured remote's URL, as git would use it for pushing. Null where there is none. */
-export async function remoteUrl(project: Project): Promise<string | null> {
+export async function remoteUrl(project: Pick<Project, 'root' | 'config'>): Promise<string | null> {
   const result = await tryGit(project.root, ['remote', 'get-url', '--push', project.config.remote]);
   return result.exitCode === 0 ? result.stdout.toString('utf8').trim() : null;
 }

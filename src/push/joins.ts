@@ -29,9 +29,7 @@ export async function sendJoins(
       continue;
     }
     const { failure } = end;
-    // What it had from before is not whole: the same again would not be either.
-    const isIncomplete = failure.row === 'arrived-damaged' && /missing necessary objects/.test(failure.message);
-    if (isIncomplete || (end.is === 'too-large' && next === from + 1)) throw failure;
+    if (end.is === 'too-large' && next === from + 1) throw failure;
     if (end.is === 'broken') await afterBreak(carrier, ++breaks, failure);
     if ((await carrier.there())?.has(commit) !== true) continue;
     // Only its answer was lost.

@@ -62,11 +62,8 @@ export function closeLinks(sizes: readonly number[], linkBytes: number): Closed[
   return links;
 }
 
-/**
- * The objects of a link. Each blob is called `<oid>.<ending>`, so that `*.wav -delta` fits it wherever it is packed.
- * `generation` gives other ids to the same content, for when what the remote has under the first turned out to be damaged.
- */
-export function linkObjects(blobs: Blobs, { blobs: places }: Closed, generation = 0): LinkObjects {
+/** The objects of a link. Each blob is called `<oid>.<ending>`, so that `*.wav -delta` fits it wherever it is packed. */
+export function linkObjects(blobs: Blobs, { blobs: places }: Pick<Closed, 'blobs'>): LinkObjects {
   const { idBytes, ids, endings, known } = blobs;
   const entries = places
     .map((place) => {
@@ -76,8 +73,7 @@ export function linkObjects(blobs: Blobs, { blobs: places }: Closed, generation 
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const tree = Buffer.concat(entries.flatMap(({ name, raw }) => [Buffer.from(`100644 ${name}\0`), raw]));
   const treeId = objectId('tree', tree, idBytes);
-  const again = generation === 0 ? '' : ` (${generation + 1})`;
-  const commit = commitBytes(treeId, [], `A part of a push that is under way${again}`);
+  const commit = commitBytes(treeId, [], 'A part of a push that is under way');
   return { id: objectId('commit', commit, idBytes), commit, treeId, tree };
 }
 

@@ -47,6 +47,7 @@ export type End =
 
 interface Flight {
   links: Link[];
+  bytes: number;
   /** Resolves when all of it has left this process, or it has ended. */
   written: Promise<unknown>;
   isWritten: boolean;
@@ -71,7 +72,9 @@ export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promi
   let breaks = 0;
   let trouble: Extract<End, { is: 'broken' | 'over' }> | null = null;
   while (waiting.length > 0 || flights.size > 0) {
-    const mayLaunch = trouble === null && flights.size < 2 && [...flights].every(({ isWritten }) => isWritten);
+    // One that is larger than any before it flies alone: it is the one that may be too large for the link.
+    const isClear = [...flights].every(({ isWritten, bytes }) => isWritten && bytes <= carrier.sizing.proven);
+    const mayLaunch = trouble === null && flights.size < 2 && isClear;
     if (mayLaunch && waiting.length > 0) {
       const count = howMany(waiting, carrier.sizing.next);
       flights.add(await launch(carrier, waiting.slice(0, count)));
@@ -136,8 +139,9 @@ async function launch(carrier: Carrier, links: Link[]): Promise<Flight> {
   const moves = links.map(({ id }, n) => ({ ref: `${refs}.${n}`, old: null, next: id }));
   let onWritten = (): void => undefined;
   const written = new Promise<void>((resolve) => (onWritten = resolve));
-  const sending = send(carrier, moves, sum(links), { settings: forMedia, onWritten: () => onWritten() });
-  const flight: Flight = { links, written, isWritten: false, ended: sending, end: null };
+  const bytes = sum(links);
+  const sending = send(carrier, moves, bytes, { settings: forMedia, onWritten: () => onWritten() });
+  const flight: Flight = { links, bytes, written, isWritten: false, ended: sending, end: null };
   flight.ended = sending.then((end) => (flight.end = end));
   flight.written = Promise.race([written, flight.ended]).then(() => (flight.isWritten = true));
   return flight;
@@ -179,7 +183,7 @@ export async function send(
     ctx.signal?.throwIfAborted();
     const { outcome, failure } = swapped;
     const isTooLarge = failure.row === 'too-large';
-    if (outcome === 'refused' && !isTooLarge && !mends.has(failure.row)) return { is: 'over', error: failure };
+    if (outcome === 'refused' && !isTooLarge && !mends(failure)) return { is: 'over', error: failure };
     if (isTooLarge) await carrier.onTooLarge((limits.max = Math.max(carrier.sizing.proven, Math.floor(planned / 2))));
     carrier.sizing = brokeOff(carrier.sizing, limits, planned);
     track.size(carrier.sizing.next);
@@ -189,7 +193,8 @@ export async function send(
   }
 }
 
-/** What a remote turns down, and yet may take the next time. */
-const mends = new Set<Failure['row']>(['arrived-damaged', 'busy']);
+/** What a remote turns down, and yet may take the next time. What it lacks of earlier parts it will lack then, too. */
+const mends = ({ row, message }: Failure): boolean =>
+  row === 'busy' || (row === 'arrived-damaged' && !/missing necessary objects/.test(message));
 
 const sum = (links: readonly Link[]): number => links.reduce((all, { bytes }) => all + bytes, 0);

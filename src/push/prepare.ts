@@ -68,7 +68,9 @@ export async function publishPrepared<T extends Ended>(
     for (;;) {
       let prepared: Prepared = { parts: 0, resumedParts: 0, bytesLeft: 0 };
       const before = async (base: string | null) => {
-        prepared = await prepare(ctx, { tip, known: base === null ? [] : [base], track, patience });
+        const now = await prepare(ctx, { tip, known: base === null ? [] : [base], track, patience });
+        // Asked again, since the branch was somewhere else: what was put there the first time counts.
+        if (now.parts > 0 || prepared.parts === 0) prepared = now;
       };
       const moved = await move({ ...ctx, onWritten }, before);
       const { parts, resumedParts, bytesLeft } = prepared;

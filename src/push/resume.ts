@@ -20,14 +20,14 @@ export function resume(
   media: Blobs,
   staged: ReadonlySet<string>,
   trees: ReadonlyMap<string, Buffer>,
-  { linkBytes, generation = 0 }: { linkBytes: number; generation?: number },
+  linkBytes: number,
 ): Resumed {
   const { known, left } = withoutKnown(media, trees);
   const resumed: Resumed = { waiting: [], matched: [], known };
   const sizes = left.map((place) => media.sizes[place] ?? 0);
   for (const { blobs, bytes } of closeLinks(sizes, linkBytes)) {
-    const closed = { blobs: blobs.map((place) => left[place] ?? 0), bytes };
-    const objects = () => linkObjects(media, closed, generation);
+    const closed = { blobs: blobs.map((place) => left[place] ?? 0) };
+    const objects = () => linkObjects(media, closed);
     const link = { id: objects().id, bytes, objects };
     resumed[staged.has(link.id) ? 'matched' : 'waiting'].push(link);
   }

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { capabilities, learn } from '../lock/capabilities.ts';
 import type { LockContext } from '../lock/context.ts';
 import { remoteRefs } from '../lock/look.ts';
-import { Failure } from '../model/failures.ts';
 import { sendJoins } from './joins.ts';
 import { recall, remember } from './memory.ts';
 import { type Carrier, sendLinks, writeLink } from './parts.ts';
@@ -28,29 +27,11 @@ export interface StagedPush {
   resumedParts: number;
 }
 
-/** Links that are damaged on the remote are sent again under other ids, so many times. */
-const generations = 3;
-
 /**
  * Puts all that `tip` needs on the remote, in parts, and goes on where an earlier try, of this clone or another, has
  * stopped: the remote says what it has. Throws the failure that stopped it.
  */
-export async function stage(ctx: LockContext, options: StageOptions): Promise<StagedPush> {
-  for (let generation = 0; ; generation++) {
-    try {
-      return await stageOnce(ctx, options, generation);
-    } catch (error) {
-      const isDamaged = error instanceof Failure && error.row === 'arrived-damaged';
-      if (!isDamaged || generation + 1 >= generations) throw error;
-    }
-  }
-}
-
-async function stageOnce(
-  ctx: LockContext,
-  { tip, track, patience }: StageOptions,
-  generation: number,
-): Promise<StagedPush> {
+export async function stage(ctx: LockContext, { tip, track, patience }: StageOptions): Promise<StagedPush> {
   const { root, owner, clock } = ctx;
   const { namespace, maxPushBytes } = await capabilities(ctx);
   const limits = limitsOf(ctx, maxPushBytes);
@@ -64,9 +45,9 @@ async function stageOnce(
   const scratch = await openScratch(ctx);
   const staged = stagedAmong(listed.refs, prefix).filter(({ kind }) => kind === 'link');
   const ids = new Set(staged.map(({ id }) => id));
-  const trees = generation === 0 ? await treesHere(root, scratch, [...ids], ctx.signal) : new Map<string, Buffer>();
+  const trees = await treesHere(root, scratch, [...ids], ctx.signal);
   const { commits, rest, media } = await missing(ctx, tip, listed.refs.values());
-  const plan = resume(media, ids, trees, { linkBytes: ctx.settings.push.minPartBytes, generation });
+  const plan = resume(media, ids, trees, ctx.settings.push.minPartBytes);
   const there = [...plan.matched, ...plan.known];
   const thereBytes = sum(there);
   const total = thereBytes + sum(plan.waiting) + rest.reduce((all, bytes) => all + bytes, 0);
@@ -75,6 +56,7 @@ async function stageOnce(
 
   const used = new Set(there.map(({ id }) => id));
   const resumedParts = new Set(staged.filter(({ id }) => used.has(id)).map(({ part }) => part)).size;
+  track.size(sizing.next);
   track.begin(total, thereBytes, resumedParts);
   await remember(ctx, { staged: true });
   const carrier: Carrier = {

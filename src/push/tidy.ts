@@ -2,6 +2,7 @@ import { sortPush } from '../git/failures.ts';
 import { tryGit } from '../git/run.ts';
 import { capabilities, learn } from '../lock/capabilities.ts';
 import type { LockContext } from '../lock/context.ts';
+import { Failure } from '../model/failures.ts';
 import { remoteRefs } from '../lock/look.ts';
 import { recall, remember } from './memory.ts';
 import { removeScratch } from './scratch.ts';
@@ -19,19 +20,40 @@ export async function tidy(ctx: LockContext): Promise<void> {
   const { staged, sizing } = await recall(ctx);
   if (!staged && sizing === null) return;
   if (staged) await removeScratch(ctx);
-  const { namespace, deletes } = await capabilities(ctx);
-  const isTidy = !staged || deletes === false || (await removeParts(ctx, stagingPrefix(namespace)));
+  const isTidy = !staged || (await capabilities(ctx)).deletes === false || (await removeParts(ctx));
   await remember(ctx, { staged: !isTidy, sizing: null });
 }
 
-async function removeParts(ctx: LockContext, prefix: string): Promise<boolean> {
+/**
+ * Runs what pushes. A remote that has lost what a ref points to takes no push at all, not even of the lock, until that ref is
+ * gone: parts that it complains of, whoever put them there, and our own are removed then, and it is tried again.
+ */
+export async function withoutDamaged<T>(ctx: LockContext, work: () => Promise<T>): Promise<T> {
+  const prefix = stagingPrefix((await capabilities(ctx)).namespace);
+  for (let told = ''; ; ) {
+    try {
+      return await work();
+    } catch (error) {
+      const isNews = error instanceof Failure && error.row === 'arrived-damaged' && error.message !== told;
+      if (!isNews) throw error;
+      told = error.message;
+      const named = /\bbad object (refs\/\S+)/.exec(told)?.[1] ?? '';
+      if (!(await removeParts(ctx, named.startsWith(prefix) ? [named] : []))) throw error;
+    }
+  }
+}
+
+/** False: they are still there. */
+async function removeParts(ctx: LockContext, others: readonly string[] = []): Promise<boolean> {
+  const prefix = stagingPrefix((await capabilities(ctx)).namespace);
   const listed = await remoteRefs(ctx, []);
   if (listed.outcome !== 'read') return false;
-  const folders = overFolders(stagedAmong(listed.refs, prefix), ctx.owner.clone, ctx.clock.now());
-  if (folders.length === 0) return true;
+  const over = overFolders(stagedAmong(listed.refs, prefix), ctx.owner.clone, ctx.clock.now());
+  const wanted = [...over.map((folder) => `${nothing}:${folder}*`), ...others.map((ref) => `:${ref}`)];
+  if (wanted.length === 0) return true;
   const { timeoutMs } = ctx.settings.network;
   const args = ['push', '--porcelain', '--quiet', '--no-verify', '--prune', '--', ctx.remote.url];
-  const removed = await tryGit(ctx.root, [...args, ...folders.map((folder) => `${nothing}:${folder}*`)], {
+  const removed = await tryGit(ctx.root, [...args, ...wanted], {
     timeoutMs: 10 * timeoutMs,
     ...(ctx.signal ? { signal: ctx.signal } : {}),
   });

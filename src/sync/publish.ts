@@ -11,6 +11,7 @@ import type { Project } from '../project/project.ts';
 import { publishPrepared } from '../push/prepare.ts';
 import { publish } from '../push/publish.ts';
 import { beginRescue, endRescue, isJoined, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
+import { withoutDamaged } from '../push/tidy.ts';
 import { stateAfter, type Urgency } from '../queue/attempts.ts';
 import { type Drained, drain } from '../queue/drain.ts';
 import { endIntents, noteRescue, removeEntries } from '../queue/entries.ts';
@@ -83,8 +84,11 @@ async function onePass(
     },
     publish: async ({ kind, branch, tip }, ended) => {
       const ctx = await lockContext(project, clock, ended);
-      if (kind === 'publish') return await publishTip(project, ctx, tip, sending);
-      return await pushRescue(project, ctx, `refs/heads/${branch}`, tip, sending);
+      return await withoutDamaged(ctx, async () =>
+        kind === 'publish'
+          ? await publishTip(project, ctx, tip, sending)
+          : await pushRescue(project, ctx, `refs/heads/${branch}`, tip, sending),
+      );
     },
   });
 }

@@ -29,3 +29,17 @@ export const systemClock: Clock = {
 
 /** `2026-11-24T08:30:00.000Z` */
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
+
+/** Does it end within `ms`? Nothing is left waiting afterwards. What it is rejected with is thrown. */
+export async function endsWithin(work: Promise<unknown>, ms: number, clock: Clock): Promise<boolean> {
+  const over = new AbortController();
+  const late = clock.sleep(ms, over.signal).then(
+    () => false,
+    () => false, // only aborted
+  );
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    over.abort();
+  }
+}

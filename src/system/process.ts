@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import * as fs from 'node:fs/promises';
 import { Readable, type Writable } from 'node:stream';
 
 export interface Call {
@@ -106,6 +108,27 @@ export function run(program: string, args: readonly string[], call: Call): Promi
       resolve({ exitCode, signal, stdout: Buffer.concat(stdout), stderr, killed });
     });
   });
+}
+
+/**
+ * Starts a program that goes on when we have ended: in a session of its own, with nothing to read, what it says appended
+ * to `log`. Resolves with its process number as soon as it runs; rejects if it cannot be started.
+ */
+export async function startDetached(
+  program: string,
+  args: readonly string[],
+  { cwd, env, log }: { cwd: string; env: NodeJS.ProcessEnv; log: string },
+): Promise<number | undefined> {
+  const out = await fs.open(log, 'a', 0o600);
+  try {
+    const stdio = ['ignore', out.fd, out.fd] as const;
+    const child = spawn(program, args, { cwd, env, detached: true, windowsHide: true, stdio: [...stdio] });
+    await once(child, 'spawn');
+    child.unref();
+    return child.pid;
+  } finally {
+    await out.close();
+  }
 }
 
 /** SIGKILL to the child and all that it started. */

@@ -129,7 +129,7 @@ describe('a call', () => {
     await fs.writeFile(path.join(song, '.git/hooks/pre-push'), script, { mode: 0o755 });
     const { url } = await fileRemote();
     const enough = new AbortController();
-    const pushing = tryGit(song, ['push', url, 'HEAD:main'], { signal: enough.signal });
+    const pushing = tryGit(song, ['push', url, 'HEAD:main'], { signal: enough.signal, hooks: true });
     const hook = Number(await vi.waitFor(async () => await fs.readFile(file, 'utf8'), { timeout: 20_000 }));
     enough.abort();
     expect(await pushing).toMatchObject({ killed: 'abort', signal: 'SIGKILL' });

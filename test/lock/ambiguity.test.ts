@@ -2,17 +2,18 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { gitLine } from '../../src/git/run.ts';
+import { git, gitLine } from '../../src/git/run.ts';
 import { readPending } from '../../src/lock/journal.ts';
-import { acquireLock, releaseLock } from '../../src/lock/lease.ts';
+import { acquireLock, releaseLock, renewLock } from '../../src/lock/lease.ts';
 import { lockRef } from '../../src/lock/names.ts';
 import { lockStatus } from '../../src/lock/status.ts';
 import { lookAtLock } from '../../src/lock/view.ts';
+import { publish } from '../../src/push/publish.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { descendants, isRunning } from '../support/processes.ts';
 import { proxy } from '../support/proxy.ts';
 import { httpRemote, isPush, type Remote, serverHook, sshRemote } from '../support/remotes.ts';
-import { type Member, team } from '../support/team.ts';
+import { type Member, team, version } from '../support/team.ts';
 
 const ref = lockRef('main');
 const records = async (bare: string) => Number(await gitLine(bare, ['rev-list', '--count', ref]));
@@ -139,6 +140,29 @@ test('a record that was noted half a lease ago is not sent any more: it would be
   expect(got.outcome === 'acquired' && got.held.commit).not.toBe(sent);
   expect(await records(remote.dir)).toBe(1);
 });
+
+test.each([
+  ['landed', { cutAnswerAfter: 0 }, 'moved'],
+  ['did not land', { status: 503 }, 'published'],
+] as const)(
+  'a publish that %s without an answer and whose version is gone here since (amended, tidied away) does not block the lock',
+  async (_, trouble, next) => {
+    const remote = await httpRemote();
+    const member = await ann(remote);
+    const { ctx, project } = member;
+    await acquireLock(ctx, { how: 'save' });
+    const before = await gitLine(project.root, ['rev-parse', 'HEAD']);
+    remote.trouble = (request) => (isPush(request) ? trouble : null);
+    const tip = await version(member);
+    expect((await publish(ctx, { tip })).outcome).toBe('unreachable');
+    remote.trouble = () => null;
+    await git(project.root, ['reset', '--quiet', '--hard', before]);
+    await fs.rm(path.join(project.root, '.git', 'objects', tip.slice(0, 2), tip.slice(2)));
+    expect((await renewLock(ctx)).outcome).toBe('done');
+    // What somebody may have by now is not overwritten.
+    expect((await publish(ctx, { tip: await version(member) })).outcome).toBe(next);
+  },
+);
 
 test('an old record that did land is found', async () => {
   const remote = await httpRemote();

@@ -2,6 +2,12 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git } from '../../src/git/run.ts';
+import { loadView } from '../../src/lock/cache.ts';
+import { lockContext } from '../../src/lock/context.ts';
+import { acquireLock, renewLock } from '../../src/lock/lease.ts';
+import { openProject } from '../../src/project/project.ts';
+import { fileRemote } from '../support/remotes.ts';
+import { team } from '../support/team.ts';
 import { adoptFormer, cloneIdentity } from '../../src/lock/clone.ts';
 import { machineId } from '../../src/system/machine.ts';
 import { repository, sandbox } from '../support/sandbox.ts';
@@ -73,4 +79,24 @@ test('the computer has a name that does not change', async () => {
   expect(await machineId()).toBe(await machineId());
   // A system whose tool is not there falls back to the host name instead of failing.
   expect(await machineId('darwin')).toMatch(/^[0-9a-f]{32}$/);
+});
+
+test('a copy, or another computer at the same share, does not take over what its twin knew by its own clocks', async () => {
+  const [ann] = await team((await fileRemote()).url, ['Ann']);
+  if (!ann) throw new Error('one was asked for');
+  await acquireLock(ann.ctx, { how: 'save' });
+  const copy = `${ann.project.root} copy`;
+  await fs.cp(ann.project.root, copy, { recursive: true, preserveTimestamps: true });
+  const ctx = await lockContext(await openProject(copy));
+  expect((await loadView(ann.ctx)).renewed).not.toBeNull();
+  expect(await loadView(ctx)).toMatchObject({
+    renewed: null,
+    seen: { record: { owner: { clone: ann.ctx.owner.clone } } },
+  });
+  expect(await acquireLock(ctx, { how: 'hand' })).toMatchObject({
+    outcome: 'held',
+    failure: { row: 'moved-or-copied', code: 'LOCK_HELD' },
+  });
+  expect((await renewLock(ctx)).outcome).toBe('not-ours');
+  expect((await renewLock(ann.ctx)).outcome).toBe('done');
 });

@@ -5,7 +5,9 @@ import { gitFailure } from '../../src/git/failures.ts';
 import { tryGit } from '../../src/git/run.ts';
 import type { Failure } from '../../src/model/failures.ts';
 import { away, localFolder } from '../../src/network/away.ts';
-import { fileRemote } from '../support/remotes.ts';
+import { checkRemote } from '../../src/network/connectivity.ts';
+import { noteTry } from '../../src/network/tries.ts';
+import { fileRemote, httpRemote } from '../support/remotes.ts';
 import { sandbox } from '../support/sandbox.ts';
 
 async function asked(url: string): Promise<Failure> {
@@ -37,4 +39,20 @@ test('which remotes are folders', async () => {
   expect(localFolder('file:///Volumes/S%C3%B6ng.git')).toBe(path.resolve('/Volumes/Söng.git'));
   for (const url of ['git@band.example:song.git', 'https://band.example/song.git', 'file://nas/song.git', 'file://%'])
     expect({ url, folder: localFolder(url) }).toEqual({ url, folder: null });
+});
+
+test('a network that answers everything with its own page is offline, where that remote has answered before', async () => {
+  const remote = await httpRemote();
+  const root = await sandbox();
+  const of = { root, branch: 'main', remote: { url: remote.url } };
+  const check = async () => (await checkRemote(of)).connectivity;
+  remote.trouble = () => ({ status: 200, headers: { 'Content-Type': 'text/html' }, body: '<html>\nLog in\n</html>\n' });
+  expect(await check()).toMatchObject({ state: 'unknown' });
+  await noteTry(root, remote.url, { op: 'push', at: Date.now(), ms: 5, failure: null, retryMs: null });
+  expect(await check()).toMatchObject({ state: 'offline', reason: /not as the remote that was there before/ });
+  // Another address of the same project is not believed for it.
+  const other = await httpRemote();
+  other.trouble = remote.trouble;
+  const elsewhere = await checkRemote({ ...of, remote: { url: other.url } });
+  expect(elsewhere.connectivity).toMatchObject({ state: 'unknown' });
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Failure } from '../../src/model/failures.ts';
-import { hostOf, isAway, untilOnline } from '../../src/network/comeback.ts';
+import { hostOf, isAway, untilOnline, untilOnlineOr } from '../../src/network/comeback.ts';
 import type { Asked, Connectivity } from '../../src/network/connectivity.ts';
 import { virtualClock } from '../support/virtual-clock.ts';
 
@@ -101,4 +101,28 @@ test.each([
   ['file:///Volumes/NAS/song.git', '/Volumes/NAS/song.git'],
 ])('which remotes come back together: %s', (url, host) => {
   expect(hostOf(url)).toBe(host);
+});
+
+test('waiting for a time only gives the last answer when the time is over, and the first good one at once', async () => {
+  const clock = virtualClock();
+  let questions = 0;
+  const remote = { root: '/projects/song', branch: 'main', remote: { url: 'https://band.example/song.git' } };
+  const ask = async () => {
+    const state = clock.monotonic() < 100_000 ? 'offline' : 'online';
+    questions++;
+    const checkedAt = String(clock.monotonic());
+    return { connectivity: { state, remote: null, latencyMs: null, checkedAt, reason: null } as const, failure: null };
+  };
+  const ports = { clock, intervalMs: 10_000, ask };
+  const short = await untilOnlineOr(remote, 30_000, ports);
+  expect(short.state).toBe('offline');
+  expect(clock.monotonic()).toBe(30_000);
+  expect(Number(short.checkedAt)).toBeGreaterThan(0);
+  expect(await untilOnlineOr(remote, 500_000, ports)).toMatchObject({ state: 'online' });
+  expect(clock.monotonic()).toBeLessThanOrEqual(110_000);
+  const before = questions;
+  expect(await untilOnlineOr(remote, 500_000, ports)).toMatchObject({ state: 'online' });
+  expect(questions).toBe(before + 1);
+  const abort = AbortSignal.abort(new Error('enough'));
+  await expect(untilOnlineOr(remote, 1000, { ...ports, signal: abort })).rejects.toThrow('enough');
 });

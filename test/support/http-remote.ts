@@ -25,6 +25,8 @@ export type Trouble =
   | 'hang'
   /** The connection is reset when so many bytes of the request's body have come. */
   | { cutRequestAfter: number }
+  /** A bit of that byte of the request's body is turned on the way. */
+  | { damageAt: number }
   /** The request is carried out whole; the connection is reset after so many bytes of the answer's body. */
   | { cutAnswerAfter: number };
 
@@ -57,7 +59,7 @@ export async function httpRemote(options: HttpOptions = {}): Promise<HttpRemote>
     const backend = startBackend(request, dir, options);
     backends.add(backend);
     backend.on('exit', () => backends.delete(backend));
-    feed(request, backend, trouble && 'cutRequestAfter' in trouble ? trouble.cutRequestAfter : Infinity);
+    feed(request, backend, trouble);
     answer(response, backend, trouble && 'cutAnswerAfter' in trouble ? trouble.cutAnswerAfter : null);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -106,13 +108,15 @@ function startBackend(request: http.IncomingMessage, dir: string, options: HttpO
   });
 }
 
-function feed(request: http.IncomingMessage, backend: ChildProcess, cutAfter: number): void {
+function feed(request: http.IncomingMessage, backend: ChildProcess, trouble: Trouble | null): void {
+  const is = typeof trouble === 'object' ? trouble : null;
   let bytes = 0;
-  if (cutAfter !== Infinity)
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes >= cutAfter) request.socket.resetAndDestroy();
-    });
+  request.on('data', (chunk: Buffer) => {
+    const at = is && 'damageAt' in is ? is.damageAt - bytes : -1;
+    if (at >= 0 && at < chunk.length) chunk[at] = (chunk[at] ?? 0) ^ 1;
+    bytes += chunk.length;
+    if (is && 'cutRequestAfter' in is && bytes >= is.cutRequestAfter) request.socket.resetAndDestroy();
+  });
   // A client that has gone away ends the backend's input; what came before may still be carried out.
   if (backend.stdin) pipeline(request, backend.stdin, () => undefined);
 }

@@ -1,0 +1,64 @@
+import { counted } from '../model/words.ts';
+import type { WatchEvent } from '../watch/watch.ts';
+import type { KeeperEvent } from './keeper.ts';
+import type { LeftOutEvent } from './large-files.ts';
+import type { NewsEvent } from './news.ts';
+import type { PublisherEvent } from './publisher.ts';
+
+/** What is told on a save's way, and how it is said. */
+export type PipelineEvent =
+  | WatchEvent
+  | PublisherEvent
+  | NewsEvent
+  | LeftOutEvent
+  | Exclude<KeeperEvent, { event: 'opened' }>
+  | { event: 'watching'; project: string; daw: string }
+  | { event: 'version'; commit: string; message: string }
+  | { event: 'stopped' };
+
+/** One line for people, or null where nothing is worth saying. */
+export function describeEvent(event: PipelineEvent): string | null {
+  switch (event.event) {
+    case 'watching':
+      return `Watching ${event.project} (${event.daw}). Ctrl-C ends it.`;
+    case 'trouble':
+      return `⚠ ${event.failure.message} It is tried again by itself.`;
+    case 'version':
+      return `✓ ${event.message}  (${event.commit.slice(0, 8)})`;
+    case 'locked':
+      return event.outcome === 'taken-over' ? '🔒 You took over a lock that had run out.' : '🔒 You have the lock.';
+    case 'published':
+      return event.rescue === null
+        ? `↑ ${counted(event.versions, 'version')} published.`
+        : `⚠ The team went on without this: ${counted(event.versions, 'version')} kept on the remote as ${event.rescue}, and here. Speak with the others, then join the two.`;
+    case 'waiting':
+      return event.versions === 0
+        ? event.failure.message
+        : `${event.failure.message} ${counted(event.versions, 'version')} kept here until it is free.`;
+    case 'not-published': {
+      const kept = `${counted(event.versions, 'version')} kept here`;
+      const next = event.retryMs === null ? event.failure.hint : 'It is tried again by itself.';
+      return `⚠ ${event.failure.message} ${kept}. ${next}`;
+    }
+    case 'state':
+      return event.state === 'held' ? `Waiting: ${event.detail}.` : null;
+    case 'scanning':
+      return `⚠ File events cannot be relied on here (${event.reason}); the folder is looked at from time to time instead.`;
+    case 'stopped':
+      return 'Stopped.';
+    case 'lock-lost':
+    case 'left-out':
+      return `⚠ ${event.failure.message} ${event.failure.hint}`;
+    case 'lock-released':
+      return 'The lock was given back: nobody has worked here for a while, and all is published.';
+    case 'lock-idle':
+      return 'Nobody has worked here for hours: the lock is left to run out, so that the others are not locked out.';
+    case 'team-published':
+      return 'The team published a new version. Bring it in with `oxenvcs pull` when your DAW is closed.';
+    case 'rescued-elsewhere':
+      return `Somebody’s versions could not go onto the team’s branch; they are kept on the remote as ${event.branch}. Speak with them before you go on.`;
+    case 'transfer':
+    case 'changed':
+      return null;
+  }
+}

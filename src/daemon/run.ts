@@ -1,0 +1,121 @@
+import { watch } from 'node:fs';
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { describeEvent } from '../background/events.ts';
+import { logFile } from '../control/place.ts';
+import { protocol } from '../control/protocol.ts';
+import { registered, registryFolder } from '../control/registry.ts';
+import type { Program } from '../control/start.ts';
+import { redact } from '../git/redact.ts';
+import { watchAndPublish } from '../pipeline.ts';
+import { openProject } from '../project/project.ts';
+import { findDaw } from '../setup/find-daw.ts';
+import { type Clock, endsWithin, isoTime } from '../system/clock.ts';
+import { openLog } from '../system/log.ts';
+import { makeServe } from './serve.ts';
+import { asOnlyDaemon } from './singleton.ts';
+import { supervise, type Supervisor } from './supervisor.ts';
+import type { TendEvent, WatchProject } from './tend.ts';
+
+export interface DaemonPorts {
+  program: Program;
+  clock: Clock;
+  /** Aborted: it ends, within 5 s. */
+  signal: AbortSignal;
+  /** A line for whoever started it in a terminal. */
+  say: (line: string) => void;
+}
+
+export type DaemonEnd = { outcome: 'ended' } | { outcome: 'already-running'; pid: number | null };
+
+/** For everything that is still on its way when it is told to end, ms. */
+const endMs = 5000;
+
+/** The background process: watches all registered projects of this user until it is told to end. */
+export async function runDaemon({ program, clock, signal, say }: DaemonPorts): Promise<DaemonEnd> {
+  const { version, file } = program;
+  const log = openLog(logFile());
+  const tell = (line: string): void => {
+    log.write(redact(line));
+    say(redact(line));
+  };
+  const told = new AbortController();
+  const supervisor = supervise({
+    clock,
+    watchProject: watchOne(clock),
+    tell: (root, event) => {
+      const line = describe(event);
+      if (line !== null) tell(`${path.basename(root)}: ${line}`);
+    },
+  });
+  const look = async (): Promise<void> => {
+    const { roots, damaged } = await registered();
+    for (const file of damaged) tell(`⚠ A damaged entry of the list of projects was set aside as ${file}.`);
+    supervisor.tendTo(roots);
+  };
+  const builtAt = (await fs.stat(file)).mtimeMs;
+  const startedAt = isoTime(clock.now());
+  const serve = (token: string) =>
+    makeServe(
+      { oxenvcs: protocol, pid: process.pid, token, version, program: file, builtAt, startedAt },
+      {
+        status: async () => ({ projects: supervisor.states() }),
+        stop: async () => {
+          told.abort(new Error('it was told to end'));
+          return {};
+        },
+        look: async () => {
+          await look();
+          return { projects: supervisor.states() };
+        },
+        forget: async ({ root }) => {
+          await supervisor.forget(root);
+          return {};
+        },
+        borrow: async ({ root }, ended) => {
+          await supervisor.lend(root, ended);
+          return {};
+        },
+      },
+    );
+  const guarded = await asOnlyDaemon(clock, serve, async (_ear, lost) => {
+    tell(`oxenvcs ${version} begins (process ${process.pid}).`);
+    const ended = AbortSignal.any([signal, told.signal, lost]);
+    await fs.mkdir(registryFolder(), { recursive: true });
+    const registry = watch(registryFolder(), () => void look().catch((error: unknown) => tell(`⚠ ${String(error)}`)));
+    try {
+      await look();
+      await once(ended);
+    } finally {
+      registry.close();
+      await endWithin(supervisor, clock, tell);
+    }
+  });
+  await log.written();
+  return guarded.outcome === 'done' ? { outcome: 'ended' } : { outcome: 'already-running', pid: guarded.pid };
+}
+
+const watchOne =
+  (clock: Clock): WatchProject =>
+  async (root, { signal, tell }) => {
+    const project = await openProject(root);
+    const profile = await findDaw(root, project.config.daw);
+    await watchAndPublish(project, profile, { clock, signal, tell });
+  };
+
+function describe(event: TendEvent): string | null {
+  if (event.event === 'absent') return 'The folder is not there; it is watched again when it is back.';
+  if (event.event === 'failing')
+    return `⚠ ${event.failure.message} It is begun anew in ${Math.ceil(event.retryMs / 1000)} s.`;
+  return describeEvent(event);
+}
+
+async function endWithin(supervisor: Supervisor, clock: Clock, tell: (line: string) => void): Promise<void> {
+  tell('It ends.');
+  if (!(await endsWithin(supervisor.stop(), endMs, clock)))
+    tell('⚠ Not everything came to its end in time; it is caught up at the next start.');
+}
+
+async function once(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+}

@@ -1,0 +1,94 @@
+import { watch } from 'node:fs';
+import path from 'node:path';
+import type { ProjectState } from '../control/protocol.ts';
+import type { PipelineEvent } from '../background/events.ts';
+import { asFailure, Failure } from '../model/failures.ts';
+import { RetryPolicy } from '../network/retry.ts';
+import type { Clock } from '../system/clock.ts';
+import { exists } from '../system/disk.ts';
+
+/** Watches a project until the signal is aborted. Throws the failure that ended it otherwise. */
+export type WatchProject = (
+  root: string,
+  ports: { signal: AbortSignal; tell: (event: PipelineEvent) => void },
+) => Promise<void>;
+
+export type TendEvent =
+  | PipelineEvent
+  /** The folder is not there: an unplugged disk, perhaps. It is waited for. */
+  | { event: 'absent' }
+  /** It could not be watched any more; it is begun anew after so many ms. */
+  | { event: 'failing'; failure: Failure; retryMs: number };
+
+export interface TendPorts {
+  clock: Clock;
+  signal: AbortSignal;
+  watchProject: WatchProject;
+  tell: (event: TendEvent) => void;
+  become: (state: Pick<ProjectState, 'state' | 'detail'>) => void;
+}
+
+/** The wait before a project that failed is begun anew: from 2 s, doubled, up to this, ms. */
+const longestMs = 900_000;
+/** One that went well for so long begins with the shortest wait again, ms. */
+const wellMs = 60_000;
+/** An unplugged disk is looked for so often, ms: where a disk is mounted over a folder that is there the system tells nothing. */
+const absentMs = 30_000;
+
+/** One project's life in the background: watched while its folder is there, begun anew after a failure. Never throws. */
+export async function tend(root: string, { clock, signal, watchProject, tell, become }: TendPorts): Promise<void> {
+  const backoff = new RetryPolicy({ initialMs: 2000, maxMs: longestMs });
+  let failures = 0;
+  while (!signal.aborted) {
+    if (!(await isThere(root))) {
+      become({ state: 'absent', detail: `${root} is not there; it may be a disk that is not plugged in` });
+      tell({ event: 'absent' });
+      await untilThere(root, clock, signal);
+      continue;
+    }
+    become({ state: 'watched', detail: '' });
+    const start = clock.monotonic();
+    const failure = await watchProject(root, { signal, tell }).then(
+      () => new Failure('internal', { detail: 'the watch ended by itself' }),
+      (error: unknown) => asFailure(error),
+    );
+    if (signal.aborted || !(await isThere(root))) continue;
+    failures = clock.monotonic() - start > wellMs ? 1 : failures + 1;
+    // Somebody watches it in the foreground: that ends in its own time.
+    const retryMs = failure.row === 'already-watched' ? 5000 : backoff.delay(failures);
+    become({ state: 'failing', detail: failure.message });
+    tell({ event: 'failing', failure, retryMs });
+    await sleep(clock, retryMs, signal);
+  }
+}
+
+/** Without its disk an empty mount point is left: what tells is inside. Rights that are missing are told by the watch. */
+const isThere = async (root: string): Promise<boolean> => await exists(path.join(root, '.git')).catch(() => true);
+
+/** Looks when something happens in the nearest folder that is there, and from time to time. */
+async function untilThere(root: string, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !(await isThere(root))) {
+    const stirred = new AbortController();
+    const watcher = await watchAbove(root, () => stirred.abort());
+    await sleep(clock, absentMs, AbortSignal.any([signal, stirred.signal]));
+    watcher?.close();
+    // A disk that is plugged in makes several folders; and a folder where much happens is not looked at each time.
+    if (stirred.signal.aborted) await sleep(clock, 1000, signal);
+  }
+}
+
+async function watchAbove(root: string, stirred: () => void): Promise<{ close: () => void } | null> {
+  let folder = path.dirname(root);
+  while (!(await exists(folder).catch(() => false)) && path.dirname(folder) !== folder) folder = path.dirname(folder);
+  try {
+    return watch(folder, { persistent: false }, stirred).on('error', () => undefined);
+  } catch {
+    return null; // out of watches, no rights: looking from time to time is left
+  }
+}
+
+async function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await clock.sleep(ms, signal).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+}

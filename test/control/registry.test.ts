@@ -1,0 +1,47 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { register, registered, registryFolder, unregister } from '../../src/control/registry.ts';
+import { dataFolder } from '../../src/system/places.ts';
+import { sandbox, write } from '../support/sandbox.ts';
+
+async function emptyRegistry(): Promise<void> {
+  process.env['XDG_DATA_HOME'] = await sandbox();
+}
+
+test('names of every kind are registered once, found again, and taken out', async () => {
+  await emptyRegistry();
+  const roots = [
+    '/a/My Söng 🎸',
+    '/a/With\nnewline',
+    '/b/NFD o\u0308',
+    `/c/${'x'.repeat(250)}`,
+    '/d/100% *?"<>|',
+    '/e/broken \ud800',
+  ];
+  await Promise.all([...roots, ...roots].map(register));
+  expect(await registered()).toEqual({ roots: roots.toSorted(), damaged: [] });
+  for (const name of await fs.readdir(registryFolder())) expect(Buffer.byteLength(name)).toBeLessThan(255);
+  await Promise.all(roots.slice(1).map(unregister));
+  await unregister('/never/registered');
+  expect((await registered()).roots).toEqual(['/a/My Söng 🎸']);
+});
+
+test('a damaged entry is made anew from its name; one that tells nothing is set aside and named', async () => {
+  await emptyRegistry();
+  await register('/a/My Song');
+  const [name = ''] = await fs.readdir(registryFolder());
+  await write(registryFolder(), {
+    [name]: '{"v":1,"ro',
+    'feedbeef.json': 'not JSON',
+    'relative.json': '{"v":1,"root":"My Song","at":""}',
+    '.half-written.tmp': '{',
+  });
+  const read = await registered();
+  expect(read.roots).toEqual(['/a/My Song']);
+  expect(read.damaged.map((file) => path.dirname(file))).toEqual(Array(2).fill(path.join(dataFolder(), 'damaged')));
+  expect(JSON.parse(await fs.readFile(path.join(registryFolder(), name), 'utf8'))).toMatchObject({
+    root: '/a/My Song',
+  });
+  expect(await registered()).toEqual({ roots: ['/a/My Song'], damaged: [] });
+});

@@ -1,0 +1,123 @@
+import type { IncomingMessage } from 'node:http';
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { git, gitLine } from '../../src/git/run.ts';
+import { capabilities } from '../../src/lock/capabilities.ts';
+import { oxenvcs } from '../support/cli.ts';
+import { fileRemote, httpRemote, isPush } from '../support/remotes.ts';
+import { annWithTakes, assertWhole, pushTip, record, stagingRefs } from '../support/takes.ts';
+
+test.each(['pack exceeds maximum', '413'] as const)(
+  'a host that limits the size of a push (%s): parts shrink, and the limit is remembered',
+  async (how) => {
+    const limit = 60_000;
+    const remote =
+      how === '413' ? await httpRemote() : await fileRemote({ config: { 'receive.maxInputSize': String(limit) } });
+    let refused = 0;
+    if ('trouble' in remote)
+      remote.trouble = (request: IncomingMessage) => {
+        if (!isPush(request) || Number(request.headers['content-length'] ?? Infinity) <= limit) return null;
+        refused += 1;
+        return { status: 413 };
+      };
+    const ann = await annWithTakes(remote);
+    const tip = await record(ann, 16, 20_000);
+    expect((await pushTip(ann, tip)).moved).toMatchObject({ outcome: 'published' });
+    await assertWhole(remote.dir, tip);
+    const { maxPushBytes } = await capabilities(ann.ctx);
+    expect(maxPushBytes).toBeGreaterThanOrEqual(20_000);
+    expect(maxPushBytes).toBeLessThan(limit);
+
+    // What would have been one piece before is not any more.
+    refused = 0;
+    const next = await record(ann, 5, 20_000);
+    expect(await pushTip(ann, next)).toMatchObject({ moved: { outcome: 'published' }, resumedParts: 0 });
+    expect(refused).toBe(0);
+    await assertWhole(remote.dir, next);
+
+    // One file above the limit cannot be helped: that is told, and who can lift it.
+    await expect(pushTip(ann, await record(ann, 1, 90_000))).rejects.toMatchObject({
+      row: 'too-large',
+      code: 'REMOTE_REFUSED',
+    });
+    expect(await gitLine(remote.dir, ['rev-parse', 'main'])).toBe(next);
+  },
+);
+
+test('a piece that was turned down for its size is sent again in parts, at once', async () => {
+  const remote = await fileRemote({ config: { 'receive.maxInputSize': '60000' } });
+  const ann = await annWithTakes(remote);
+  const tip = await record(ann, 4, 20_000);
+  expect(await pushTip(ann, tip)).toMatchObject({ moved: { outcome: 'published' }, parts: expect.any(Number) });
+  await assertWhole(remote.dir, tip);
+});
+
+test.each([false, true])('a host that takes refs only among the branches, deletes denied: %s', async (denied) => {
+  const config = { 'receive.hideRefs': 'refs/oxenvcs', 'receive.denyDeletes': String(denied) };
+  const remote = await fileRemote({ config });
+  const ann = await annWithTakes(remote);
+  expect((await capabilities(ann.ctx)).namespace).toBe('refs/heads/oxenvcs/locks/');
+  const tip = await record(ann, 8, 30_000);
+  const pushed = await pushTip(ann, tip);
+  expect(pushed.parts).toBeGreaterThan(2);
+  await assertWhole(remote.dir, tip);
+  const left = (await git(remote.dir, ['for-each-ref', '--format=%(refname)', 'refs/heads/oxenvcs/staging'])).length;
+  expect(left > 0).toBe(denied);
+  expect((await capabilities(ann.ctx)).deletes).toBe(!denied);
+  expect(await pushTip(ann, await record(ann, 8, 30_000))).toMatchObject({ moved: { outcome: 'published' } });
+});
+
+test('a host without atomic pushes takes parts, too', async () => {
+  const remote = await fileRemote({ config: { 'receive.advertiseAtomic': 'false' } });
+  const ann = await annWithTakes(remote);
+  const tip = await record(ann, 8, 30_000);
+  expect((await pushTip(ann, tip)).parts).toBeGreaterThan(2);
+  await assertWhole(remote.dir, tip);
+  expect(await stagingRefs(remote.dir)).toEqual([]);
+});
+
+test('a part whose answer was lost is found; one that was damaged on the way is sent again', async () => {
+  const remote = await httpRemote();
+  const ann = await annWithTakes(remote, { maxPartBytes: 130_000 });
+  const tip = await record(ann, 16, 30_000);
+  let pushes = 0;
+  remote.trouble = (request) => {
+    if (!isPush(request)) return null;
+    pushes += 1;
+    if (pushes === 2) return { cutAnswerAfter: 0 };
+    return pushes === 4 ? { damageAt: 20_000 } : null;
+  };
+  const pushed = await pushTip(ann, tip);
+  expect(pushed.moved).toMatchObject({ outcome: 'published' });
+  await assertWhole(remote.dir, tip);
+  // Four parts, one of them twice, with the empty request that git sends before a large one; a join, the branch, the end.
+  expect(pushes).toBe(9);
+  expect(pushed.bytesSent).toBeGreaterThan(20 * 30_000);
+  expect(pushed.bytesSent).toBeLessThan(21 * 30_000);
+});
+
+test('what the remote has lost of a part, its folder or the very commit, does not keep the push from arriving whole', async () => {
+  const remote = await fileRemote({ config: { 'receive.unpackLimit': '1000' } });
+  const ann = await annWithTakes(remote, { maxPartBytes: 130_000 });
+  const tip = await record(ann, 12, 30_000);
+  const stop = new AbortController();
+  const onTransfer = ({ part }: { part: number }) => part === 2 && stop.abort(new Error('enough'));
+  await expect(pushTip({ ctx: { ...ann.ctx, signal: stop.signal } }, tip, { onTransfer })).rejects.toThrow('enough');
+  const [one = '', two] = await stagingRefs(remote.dir);
+  const another = 'refs/oxenvcs/staging/another1-20261124/x.1.0';
+  await git(remote.dir, ['update-ref', another, one]);
+  const ids = [
+    await gitLine(remote.dir, ['rev-parse', one]),
+    await gitLine(remote.dir, ['rev-parse', `${two}^{tree}`]),
+  ];
+  for (const id of ids) await fs.rm(path.join(remote.dir, 'objects', id.slice(0, 2), id.slice(2)));
+  // A ref to nothing: such a server takes no push at all, not even of the lock.
+  expect((await oxenvcs(['lock', 'renew'], { cwd: ann.project.root })).code).toBe(6);
+  const env = { OXENVCS_PUSH_MIN_PART_BYTES: '8192' };
+  expect((await oxenvcs(['push', '--json'], { cwd: ann.project.root, env })).json()).toMatchObject({
+    outcome: 'pushed',
+  });
+  await assertWhole(remote.dir, tip);
+  expect(await stagingRefs(remote.dir)).toEqual([]);
+});
