@@ -59,4 +59,5 @@ const nothing = async (project: Project): Promise<Pushed> => ({
   resumedParts: 0,
   bytesSent: 0,
   rescue: null,
+  joined: false,
 });

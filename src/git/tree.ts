@@ -36,6 +36,17 @@ export function parseRaw(text: string): TreeChange[] {
 
 const entry = (mode: string, oid: string): TreeEntry | null => (/^0+$/.test(oid) ? null : { mode, oid });
 
+/** Everything that a version holds. */
+export async function listTree(root: string, commit: string): Promise<Map<string, TreeEntry>> {
+  const found = new Map<string, TreeEntry>();
+  // `100644 blob OID\tpath\0`
+  for (const line of (await git(root, ['ls-tree', '-r', '-z', '--full-tree', commit])).split('\0')) {
+    const match = /^(\d+) blob ([0-9a-f]+)\t(.+)$/s.exec(line);
+    if (match) found.set(match[3] ?? '', { mode: match[1] ?? '', oid: match[2] ?? '' });
+  }
+  return found;
+}
+
 /** Lines for `git update-index -z --index-info`. `zero`: the id of nothing, as long as the ids of the repository are. */
 export function indexInfo(entries: Iterable<readonly [path: string, entry: TreeEntry | null]>, zero: string): string {
   const lines: string[] = [];
@@ -46,3 +57,6 @@ export function indexInfo(entries: Iterable<readonly [path: string, entry: TreeE
 
 /** The id of nothing, as long as this id is. */
 export const zeroLike = (oid: string): string => '0'.repeat(oid.length);
+
+export const sameEntry = (a: TreeEntry | null, b: TreeEntry | null): boolean =>
+  a === null || b === null ? a === b : a.mode === b.mode && a.oid === b.oid;

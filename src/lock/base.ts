@@ -22,23 +22,25 @@ export interface KnownBase {
   held: boolean;
 }
 
-/** As far as is known here, without asking. */
-export async function knownBase(ctx: LockContext): Promise<KnownBase> {
+/** As far as is known here, without asking. `ours`: what shall hold it (the local branch, unless given). */
+export async function knownBase(ctx: LockContext, ours?: string): Promise<KnownBase> {
   const [tip = null, local = null] = await refTips(ctx.root, [trackingRef(ctx), `refs/heads/${ctx.branch}`]);
-  return { tip, held: tip !== null && (tip === local || (await isAncestor(ctx, tip, local))) };
+  const holder = ours ?? local;
+  return { tip, held: tip !== null && (tip === holder || (await isAncestor(ctx, tip, holder))) };
 }
 
-/** Asks the remote, and notes what it says if `tip` (a commit, or the local branch) holds it. */
-export async function askBase(ctx: LockContext, tip = `refs/heads/${ctx.branch}`): Promise<Base | Unreachable> {
+/** Asks the remote, and notes what it says if `ours` (the local branch, unless given) holds it. */
+export async function askBase(ctx: LockContext, ours?: string): Promise<Base | Unreachable> {
   const found = await remoteTip(ctx);
   if (found.outcome !== 'read') return found;
-  if (found.tip === null) {
-    // It was never there, or was deleted or renamed: git's note of it would keep us from making it again.
-    if ((await knownBase(ctx)).tip !== null) await gitLine(ctx.root, ['update-ref', '-d', trackingRef(ctx)]);
-    return { outcome: 'base', tip: null };
-  }
-  if (!(await isHere(ctx, found.tip)) || !(await isAncestor(ctx, found.tip, tip)))
-    return { outcome: 'stale-base', failure: staleBase(ctx) };
+  const stale: Base = { outcome: 'stale-base', failure: staleBase(ctx) };
+  const known = await knownBase(ctx, ours);
+  // It was never there; or it was deleted or renamed, and whoever publishes has to find out which.
+  if (found.tip === null) return known.tip === null || known.held ? { outcome: 'base', tip: null } : stale;
+  if (!(await isHere(ctx, found.tip))) return stale;
+  // Set back by force: what it held, and we do not, would be forgotten here as well.
+  if (known.tip !== null && !known.held && !(await isAncestor(ctx, known.tip, found.tip))) return stale;
+  if (!(await isAncestor(ctx, found.tip, ours ?? `refs/heads/${ctx.branch}`))) return stale;
   await gitLine(ctx.root, ['update-ref', trackingRef(ctx), found.tip]);
   return { outcome: 'base', tip: found.tip };
 }

@@ -20,6 +20,8 @@ export interface Wanted {
   message?: string;
   /** Instead of the setting. */
   leaseMs?: number;
+  /** The commit to be published under it, which must hold all that the team has published; the local branch, unless given. */
+  tip?: string;
 }
 
 export type Acquired =
@@ -45,7 +47,7 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
   const mine = verdictOn(ctx, noted);
   // Without waiting for our turn: a publish may be under way for long.
   if (mine.is === 'mine' && isSure(ctx, noted, mine.held, wanted)) return { outcome: 'already-mine', held: mine.held };
-  const known = knownBase(ctx); // git reads it while we wait for our turn
+  const known = knownBase(ctx, wanted.tip); // git reads it while we wait for our turn
   known.catch(() => undefined); // it is told where it is used
   return await withMutex(ctx, async () => {
     const open = await recover(ctx);
@@ -53,6 +55,7 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
     let view = await loadView(ctx);
     let fresh = open?.outcome === 'done';
     let trouble: Failure | null = null;
+    let asked: Base | null = null;
     for (let round = 1; round <= rounds; round++) {
       let verdict = verdictOn(ctx, view);
       if (!fresh && (view.checkedAt === null || verdict.is !== 'free')) {
@@ -67,7 +70,7 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
           : await keep(ctx, view, verdict.held, wanted);
       }
       if (verdict.is !== 'free' && verdict.is !== 'takeable') return heldBy(ctx, verdict);
-      const base = await baseHere(ctx, round === 1 ? await known : await knownBase(ctx));
+      const base = asked ?? (await baseHere(ctx, wanted, round === 1 ? await known : await knownBase(ctx, wanted.tip)));
       if (base.outcome !== 'base') return base;
       const record = taken(ctx, wanted, verdict, base.tip);
       const moved = await moveLock(ctx, view, record, await unmoved(ctx, base.tip));
@@ -82,8 +85,10 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
       fresh = true;
       ({ view, failure: trouble } = moved);
       if (!moved.unchanged) continue;
-      const now = await askBase(ctx);
+      const now = await askBase(ctx, wanted.tip);
       if (now.outcome !== 'base') return now;
+      // The remote has lost the branch: what is noted of it says nothing any more.
+      asked = now.tip === null ? now : null;
       if (now.tip === base.tip) await pause(ctx, round);
     }
     return faster(ctx, trouble);
@@ -156,9 +161,9 @@ export function counts(ctx: LockContext, view: View, { record }: Held): boolean 
  * The base to take the lock on. What is known here is enough where the push itself proves it; where it cannot (nothing
  * is known, or no atomic push), the remote is asked: the swap of the lock then fails if anybody published since.
  */
-async function baseHere(ctx: LockContext, { tip, held }: KnownBase): Promise<Base | Unreachable> {
+async function baseHere(ctx: LockContext, wanted: Wanted, { tip, held }: KnownBase): Promise<Base | Unreachable> {
   if (tip !== null && held && (await capabilities(ctx)).atomic) return { outcome: 'base', tip };
-  return await askBase(ctx);
+  return await askBase(ctx, wanted.tip);
 }
 
 /** The branch goes along unmoved: where it is not what we think, the whole push is rejected. */

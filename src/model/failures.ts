@@ -190,6 +190,11 @@ const rows = {
     say: 'The team and this folder both have versions of {branch} that the other lacks.',
     hint: 'Nothing is overwritten: yours are kept here. Speak with the others, join the two with `git pull --no-rebase`, then run `oxenvcs push`.',
   },
+  unrelated: {
+    code: 'CONFLICT',
+    say: 'The remote {remote} holds another project on {branch}: the two have never had a version in common.',
+    hint: 'Nothing was sent. If the address is wrong, set the right one with `oxenvcs init --remote URL`; if the two belong together, clone the remote into another folder and copy into it what is new here.',
+  },
   'branch-renamed': {
     code: 'CONFIG_INVALID',
     say: 'The remote has no branch {branch} any more: its versions are on {other} now.',

@@ -108,6 +108,8 @@ async function publishFrom(
     const now = await askBase(ctx, tip);
     if (now.outcome === 'stale-base') return movedOn(ctx);
     if (now.outcome !== 'base') return now;
+    // Deleted, or renamed: then it must not be made a second time.
+    if (now.tip === null && base.tip !== null) return movedOn(ctx);
     if (now.tip === base.tip) await pause(ctx, round);
   }
   return faster(ctx, trouble);
@@ -135,6 +137,7 @@ async function unfenced(ctx: LockContext, { tip, release }: PublishOptions, bran
     const now = await askBase(ctx, tip);
     if (now.outcome === 'stale-base') return movedOn(ctx);
     if (now.outcome !== 'base') return now;
+    if (now.tip === null && branch.old !== null) return movedOn(ctx);
     if (now.tip !== tip) return { outcome: 'unreachable', failure: swapped.failure };
   }
   await gitLine(ctx.root, ['update-ref', trackingRef(ctx), tip]);

@@ -1,7 +1,6 @@
 import * as v from 'valibot';
 import { gitLine, tryGit } from '../git/run.ts';
 import type { LockContext } from '../lock/context.ts';
-import { askBase } from '../lock/base.ts';
 import type { NotDone } from '../lock/move.ts';
 import { swap } from '../lock/swap.ts';
 import { type Project, statePath } from '../project/project.ts';
@@ -21,6 +20,8 @@ const schema = v.object({
   ref: v.pipe(v.string(), v.startsWith('refs/heads/oxenvcs/rescue/')),
   branch: v.string(),
   since: v.string(),
+  /** The commit that it was last put at; once the team's branch holds that, this rescue is over. */
+  tip: v.optional(v.string()),
 });
 
 export type Rescue = v.InferOutput<typeof schema>;
@@ -49,15 +50,9 @@ export async function beginRescue(project: Project, ctx: LockContext): Promise<R
 /** The two were joined: from now on saves go onto the team's branch again. The rescue branch stays on the remote. */
 export const endRescue = async (project: Project): Promise<void> => await removeDurable(file(project));
 
-/** Does `tip` hold all that the team has published? Then there is nothing left to rescue. */
-export async function isJoined(
-  ctx: LockContext,
-  tip: string,
-): Promise<{ outcome: 'asked'; joined: boolean } | NotDone> {
-  const base = await askBase(ctx, tip);
-  if (base.outcome === 'base') return { outcome: 'asked', joined: true };
-  return base.outcome === 'stale-base' ? { outcome: 'asked', joined: false } : base;
-}
+/** It was put at this commit. */
+export const noteRescued = async (project: Project, rescue: Rescue, tip: string): Promise<void> =>
+  await writeRecord(file(project), { ...rescue, tip });
 
 export type Rescued = { outcome: 'rescued'; bytesSent: number } | NotDone;
 

@@ -7,7 +7,7 @@ import { isoTime } from '../system/clock.ts';
  *
  *   refs/oxenvcs/queue/<commit>          queued: until it is on the remote, or another of these refs holds it too
  *   refs/oxenvcs/dropped/<commit>        taken out of the queue by a person: until it is on the remote all the same
- *   refs/oxenvcs/kept/<date>-<commit>    rewritten away before it was published: see `keptFor`
+ *   refs/oxenvcs/kept/<date>-<commit>    rewritten away before it was published, or taken off the remote by force: see `keptFor`
  *
  * All are shared by the worktrees of a repository, so what is let go is judged by the history, never by one queue.
  */
@@ -65,6 +65,10 @@ export async function keepSuperseded(project: Project, commits: readonly string[
     tips.map((commit) => set(kept(commit, now), commit)),
   );
 }
+
+/** Keeps what the remote had and has no more. */
+export const keep = async (project: Pick<Project, 'root'>, commit: string, now: number): Promise<void> =>
+  await changeRefs(project, [set(kept(commit, now), commit)]);
 
 export async function markDropped(project: Project, commits: readonly string[]): Promise<void> {
   await changeRefs(

@@ -3,6 +3,7 @@ import { loadView } from '../lock/cache.ts';
 import { acquireLock } from '../lock/lease.ts';
 import { withLease } from '../lock/heartbeat.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
+import { failureOf, lookAtLock } from '../lock/view.ts';
 import { Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import { away } from '../network/away.ts';
@@ -10,13 +11,15 @@ import { whoHas } from '../project/guard.ts';
 import type { Project } from '../project/project.ts';
 import { publishPrepared } from '../push/prepare.ts';
 import { publish } from '../push/publish.ts';
-import { beginRescue, endRescue, isJoined, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
+import { beginRescue, endRescue, noteRescued, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
 import { withoutDamaged } from '../push/tidy.ts';
 import { stateAfter, type Urgency } from '../queue/attempts.ts';
 import { type Drained, drain } from '../queue/drain.ts';
 import { endIntents, noteRescue, removeEntries } from '../queue/entries.ts';
 import type { Transfer } from '../push/transfer.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
+import { meet } from './meet.ts';
+import { askTeam, contains, knownTeam, type Team } from './team.ts';
 
 /** What one push did, as `push --json` gives it. */
 export interface Pushed {
@@ -27,6 +30,8 @@ export interface Pushed {
   bytesSent: number;
   /** It could not go onto the team's branch: the branch on the remote that it is kept on. */
   rescue: string | null;
+  /** It went out as a join with what the team published meanwhile, which is not in the folder yet. */
+  joined: boolean;
 }
 
 export interface PublishPorts {
@@ -93,53 +98,97 @@ async function onePass(
   });
 }
 
-/** Onto the team's branch where that is possible, else onto the rescue branch. Throws the failure that prevented both. */
+/** How often it is tried anew when somebody else publishes in that very moment. */
+const rounds = 6;
+
+/**
+ * Onto the team's branch where that is possible: as it is, or joined with what the team published since. Else onto the
+ * rescue branch. Throws the failure that prevented it.
+ */
 async function publishTip(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
-  const rescue = await readRescue(project);
-  if (rescue !== null) {
-    const asked = await isJoined(ctx, tip);
-    if ('failure' in asked) throw await away(asked.failure, ctx);
-    if (!asked.joined) return await divert(project, ctx, rescue, tip, sending);
-    await endRescue(project);
+  const open = await readRescue(project);
+  // What is known from before is mostly right; but a rescue is neither begun nor ended on hearsay.
+  let team = open === null ? await knownTeam(project) : await askTeam(project, ctx.signal);
+  const rescue = open !== null && (await goesOn(project, open, team, tip)) ? open : null;
+  const aside = async () => await divert(project, ctx, rescue ?? (await beginRescue(project, ctx)), tip, sending);
+  for (let round = 1, asked = open !== null; ; round++, asked = true) {
+    const met = await meet(project, tip, team);
+    if (met.outcome === 'unrelated') {
+      if (asked) throw new Failure('unrelated', { branch: ctx.branch, remote: ctx.remote.name });
+    } else if (met.outcome === 'conflict') {
+      if (asked && team.gone) await ontoBranch(project, ctx, met.theirs, sending);
+      if (asked && rescue === null) await assertNotHeld(ctx);
+      if (asked) return await aside();
+    } else {
+      const tried = await tryOnto(project, ctx, met.commit, sending);
+      if (tried === 'taken-from-us') return await aside();
+      if (tried !== 'moved') {
+        if (open !== null) await endRescue(project);
+        return { ...tried, joined: met.outcome === 'joined' };
+      }
+      if (round >= rounds) throw new Failure('remote-moved', { branch: ctx.branch });
+    }
+    team = await askTeam(project, ctx.signal);
   }
-  const onto = async () => await publishOnto(project, ctx, tip, sending);
+}
+
+/**
+ * Does that rescue stand for this version, too? Not once it was resolved, by whomever, nor where the version does not
+ * build on what was rescued (the user has rewritten it): that must not be lost on the remote.
+ */
+async function goesOn({ root }: Project, { tip: rescued }: Rescue, team: Team, tip: string): Promise<boolean> {
+  if (rescued === undefined) return true;
+  const resolved = team.tip !== null && !team.gone && (await contains(root, team.tip, rescued));
+  return !resolved && (await contains(root, tip, rescued));
+}
+
+/** While somebody holds the lock, what cannot be joined waits as everything else does. */
+async function assertNotHeld(ctx: LockContext): Promise<void> {
+  const looked = await lookAtLock(ctx);
+  if (looked.outcome !== 'read') throw await away(looked.failure, ctx);
+  const { verdict, view } = looked;
+  if (verdict.is === 'mine' || verdict.is === 'free' || verdict.is === 'takeable' || view.lost !== null) return;
+  throw failureOf(ctx, verdict);
+}
+
+/** `moved`: somebody was first. `taken-from-us`: the lock was, and somebody else works under it now. */
+async function tryOnto(
+  project: Project,
+  ctx: LockContext,
+  commit: string,
+  sending: Sending,
+): Promise<Pushed | 'moved' | 'taken-from-us'> {
   try {
-    // The lock may be lost over a push that takes hours. What is on the remote by then serves whatever comes next.
-    return await onto().catch(async (error: unknown) => {
-      if (!(error instanceof Failure && error.row === 'lock-lost')) throw error;
-      return await onto();
-    });
+    return await ontoBranch(project, ctx, commit, sending);
   } catch (error) {
-    if (!(error instanceof Failure && (await isForRescue(ctx, error)))) throw error;
-    return await divert(project, ctx, await beginRescue(project, ctx), tip, sending);
+    if (!(error instanceof Failure)) throw error;
+    if (error.row === 'remote-moved' || error.row === 'stale-base') return 'moved';
+    if (error.code === 'LOCK_HELD' && (await loadView(ctx)).lost !== null) return 'taken-from-us';
+    throw error;
   }
 }
 
-async function publishOnto(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
-  if (!project.config.lock.auto) return await publishCommit(ctx, tip, sending);
+/** Throws the failure that prevented it. */
+async function ontoBranch(project: Project, ctx: LockContext, commit: string, sending: Sending): Promise<Pushed> {
+  if (!project.config.lock.auto) return await publishCommit(ctx, commit, sending);
   // Without a watcher nobody would renew it or give it back.
-  if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(project, ctx, tip, sending);
-  sending.onLocked?.(await takeLock(project, ctx));
-  return await publishCommit(ctx, tip, sending);
-}
-
-/** The team's branch moved on without us, or the lock was taken from us and somebody else works under it now. */
-async function isForRescue(ctx: LockContext, { row, code }: Failure): Promise<boolean> {
-  if (row === 'remote-moved' || row === 'stale-base') return true;
-  return code === 'LOCK_HELD' && (await loadView(ctx)).lost !== null;
+  if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(project, ctx, commit, sending);
+  sending.onLocked?.(await takeLock(project, ctx, commit));
+  return await publishCommit(ctx, commit, sending);
 }
 
 /** Noted first: whatever becomes of HEAD, and of this try, the commit goes to the rescue branch in the end. */
 async function divert(
   project: Project,
   ctx: LockContext,
-  { ref }: Rescue,
+  rescue: Rescue,
   tip: string,
   sending: Sending,
 ): Promise<Pushed> {
-  const branch = ref.replace(/^refs\/heads\//, '');
+  const branch = rescue.ref.replace(/^refs\/heads\//, '');
   const entry = await noteRescue(project, { commit: tip, branch, createdAt: isoTime(ctx.clock.now()) });
-  const pushed = await pushRescue(project, ctx, ref, tip, sending);
+  const pushed = await pushRescue(project, ctx, rescue.ref, tip, sending);
+  await noteRescued(project, rescue, tip);
   await removeEntries(project, [entry]);
   return pushed;
 }
@@ -157,13 +206,13 @@ async function pushRescue(
   });
   if ('failure' in moved) throw await away(moved.failure, ctx);
   await endIntents(project);
-  return { outcome: 'pushed', commit: tip, ...sent, rescue: ref.replace(/^refs\/heads\//, '') };
+  return { outcome: 'pushed', commit: tip, ...sent, rescue: ref.replace(/^refs\/heads\//, ''), joined: false };
 }
 
 /** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
 async function publishUnderLease(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
   // Should it be lost meanwhile, the push is not cut off: its parts serve the rescue branch, and the fence holds.
-  const leased = await withLease(ctx, { how: 'save' }, async () => await publishCommit(ctx, tip, sending));
+  const leased = await withLease(ctx, { how: 'save', tip }, async () => await publishCommit(ctx, tip, sending));
   if (leased.outcome === 'done') {
     await endIntents(project);
     return leased.value;
@@ -179,8 +228,9 @@ async function publishCommit(ctx: LockContext, tip: string, sending: Sending): P
     async (using, before) => await publish(using, { tip, before }),
   );
   if ('failure' in moved) throw await away(moved.failure, ctx);
-  if (moved.outcome === 'published') return { outcome: 'pushed', commit: moved.commit, ...sent, rescue: null };
-  return { outcome: 'up-to-date', commit: moved.commit, ...sent, parts: 0, rescue: null };
+  const { commit } = moved;
+  if (moved.outcome === 'published') return { outcome: 'pushed', commit, ...sent, rescue: null, joined: false };
+  return { outcome: 'up-to-date', commit, ...sent, parts: 0, rescue: null, joined: false };
 }
 
 const options = ({ settings }: LockContext, tip: string, { onTransfer, retry = true }: Sending) => ({
@@ -191,9 +241,9 @@ const options = ({ settings }: LockContext, tip: string, { onTransfer, retry = t
 
 export type Taken = 'acquired' | 'already-mine' | 'taken-over';
 
-/** For a save. Throws where somebody else has it, or the remote cannot be asked. */
-export async function takeLock(project: Project, ctx: LockContext): Promise<Taken> {
-  const acquired = await acquireLock(ctx, { how: 'save' });
+/** For a save, or for `tip`, which is to be published. Throws where somebody else has it, or the remote cannot be asked. */
+export async function takeLock(project: Project, ctx: LockContext, tip?: string): Promise<Taken> {
+  const acquired = await acquireLock(ctx, { how: 'save', ...(tip === undefined ? {} : { tip }) });
   if ('failure' in acquired) throw await away(acquired.failure, ctx);
   await endIntents(project);
   return acquired.outcome;

@@ -3,6 +3,7 @@ import { redact } from '../git/redact.ts';
 import { git, gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
+import { keep } from '../queue/refs.ts';
 import { type Project, refCommit, remoteBranchRef, remoteUrl } from '../project/project.ts';
 
 /** Where the team is with the published branch. */
@@ -13,11 +14,15 @@ export interface Team {
   gone: boolean;
 }
 
+/** Where the branch was, after the remote has lost it: until it is there again nobody must forget what it held. */
+const goneRef = ({ config }: Project): string => `refs/oxenvcs/gone/${config.branch}`;
+
 /** As far as is known here, without asking. */
-export const knownTeam = async (project: Project): Promise<Team> => ({
-  tip: await refCommit(project, remoteBranchRef(project)),
-  gone: false,
-});
+export async function knownTeam(project: Project): Promise<Team> {
+  const tip = await refCommit(project, remoteBranchRef(project));
+  const lost = tip === null ? await refCommit(project, goneRef(project)) : null;
+  return { tip: tip ?? lost, gone: lost !== null };
+}
 
 /**
  * Asks the remote for its branch and for the work that was rescued, and brings their versions into the object store; no
@@ -32,15 +37,17 @@ export async function askTeam(project: Project, signal?: AbortSignal): Promise<T
   const found = await fetch(project, [`+refs/heads/${config.branch}:${arrived}`, rescues], signal);
   if (!found) {
     await fetch(project, [rescues], signal);
-    if (before === null) return { tip: null, gone: false };
+    if (before === null) return await knownTeam(project);
     await assertNotRenamed(project, before, signal);
-    return { tip: before, gone: true };
+    const input = `update ${goneRef(project)} ${before}\ndelete ${tracking} ${before}\n`;
+    await git(root, ['update-ref', '--stdin'], { input });
+    return await knownTeam(project);
   }
   const now = await gitLine(root, ['rev-parse', arrived]);
   if (now !== before) {
     // Versions that somebody has taken off the branch by force stay here.
-    if (before !== null && !(await contains(root, now, before)))
-      await git(root, ['update-ref', `refs/oxenvcs/kept/${before}`, before]);
+    if (before !== null && !(await contains(root, now, before))) await keep(project, before, Date.now());
+    await tryGit(root, ['update-ref', '-d', goneRef(project)]);
     // A push of ours that landed meanwhile knows better: the old value makes it a compare-and-swap.
     await tryGit(root, ['update-ref', tracking, now, before ?? '']);
   }

@@ -282,11 +282,14 @@ test('a clone that knows nothing of the remote’s branch asks before it locks a
   expect((await acquireLock(ben.ctx, { how: 'save' })).outcome).toBe('stale-base');
 });
 
-test('a branch that was deleted on the remote does not keep anyone from the lock, and is made again', async () => {
+test('a branch that was deleted on the remote does not keep anyone from the lock; it may have been renamed, so it is not made again unseen', async () => {
   const { ann, bare } = await band();
   await git(bare, ['update-ref', '-d', 'refs/heads/main']);
   expect((await acquireLock(ann.ctx, { how: 'save' })).outcome).toBe('acquired');
   const tip = await version(ann);
+  expect((await publish(ann.ctx, { tip })).outcome).toBe('moved');
+  // Somebody has looked (sync/team.ts).
+  await git(ann.project.root, ['update-ref', '-d', 'refs/remotes/origin/main']);
   expect((await publish(ann.ctx, { tip })).outcome).toBe('published');
   expect(await gitLine(bare, ['rev-parse', 'main'])).toBe(tip);
 });
