@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { changes as changesHere } from '../commit/changes.ts';
-import { programsOf } from '../daw/match.ts';
+import { dawsOf } from '../daw/match.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import { git } from '../git/run.ts';
 import type { TreeChange } from '../git/tree.ts';
@@ -23,14 +23,16 @@ export async function assertNoDaw(
   changes: readonly TreeChange[],
   { sure }: { sure: boolean },
 ): Promise<void> {
-  const programs = programsOf(
+  const running = await runningPrograms();
+  const daws = dawsOf(
     profile,
     changes.map(({ path }) => path),
   );
-  const running = await runningPrograms();
-  const daw = running?.find(({ program }) => programs.some((name) => program.startsWith(name)));
-  const unseen = sure && (running === null || programs.length === 0);
-  if (daw !== undefined || unseen) throw new Failure('daw-runs', { daw: profile.title });
+  const isRunning = ({ programs }: DawProfile) =>
+    running?.some(({ program }) => programs.some((name) => program.startsWith(name))) ?? false;
+  const unseen = sure && (running === null || daws.every(({ programs }) => programs.length === 0));
+  const daw = daws.find(isRunning) ?? (unseen ? profile : undefined);
+  if (daw !== undefined) throw new Failure('daw-runs', { daw: daw.title });
 }
 
 /** What was changed here and is in no version yet is never overwritten. What lies here just as it would arrive is fine. */

@@ -35,11 +35,10 @@ export function isSession(profile: DawProfile, path: string): boolean {
   return profile.anySession === true || profiles.some((one) => hasSessionName(one, path));
 }
 
-/** The programs (as in `DawProfile.programs`) that may have one of these paths in memory: the project's, and those of any other session. */
-export function programsOf(profile: DawProfile, paths: readonly string[]): string[] {
-  const others = profiles.filter((one) => paths.some((path) => hasSessionName(one, path)));
-  return [...new Set([profile, ...others].flatMap(({ programs }) => programs))];
-}
+/** The DAWs that may have one of these paths in memory: the project's, and those of any other session. */
+export const dawsOf = (profile: DawProfile, paths: readonly string[]): DawProfile[] => [
+  ...new Set([profile, ...profiles.filter((one) => paths.some((path) => hasSessionName(one, path)))]),
+];
 
 /** Is the session file of this path a database, to be left alone while anybody has it open? */
 export const isDatabase = (path: string): boolean =>

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type Arrival, checkOut, finishCheckout } from '../../src/checkout/checkout.ts';
 import { commitSave } from '../../src/commit/commit.ts';
 import { noteIndexBehind } from '../../src/commit/user-index.ts';
-import { profileNamed } from '../../src/daw/match.ts';
+import { genericProfile, profileNamed } from '../../src/daw/match.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import { asFailure } from '../../src/model/failures.ts';
@@ -16,14 +16,14 @@ import { write } from '../support/sandbox.ts';
 import { fillUp, smallDisk } from '../support/small-disk.ts';
 
 /** No program has its name. */
-const daw: DawProfile = { ...(profileNamed('live') as DawProfile), programs: ['no such daw'] };
+const daw: DawProfile = { ...(profileNamed('studioone') as DawProfile), programs: ['no such daw'] };
 
 /** A project whose HEAD is at `from`, and a later version `to` with these files (null: gone), made elsewhere. */
 async function newVersion(
   files: Record<string, string | null>,
   before: Record<string, string> = {},
 ): Promise<{ project: Project; from: string; to: string; arrival: Arrival }> {
-  const { project } = await projectWithRemote(before);
+  const { project } = await projectWithRemote({ 'Song.song': 'one', ...before });
   const { root } = project;
   const from = await gitLine(root, ['rev-parse', 'HEAD']);
   for (const [name, text] of Object.entries(files)) if (text === null) await git(root, ['rm', '--quiet', '--', name]);
@@ -44,7 +44,7 @@ const head = async ({ root }: Project) => await gitLine(root, ['rev-parse', 'HEA
 test('files, index and HEAD move together: new, changed and gone files, odd names, a file that becomes a folder', async () => {
   const { project, to, arrival } = await newVersion(
     {
-      'Song.als': 'two',
+      'Song.song': 'two',
       'Gone/only.wav': null,
       thing: null,
       'thing/inside.wav': 'in a folder now',
@@ -89,7 +89,7 @@ test('what git’s filters do to a file is done, by the attributes of the versio
 });
 
 test('what is staged by hand, and what is new here, stays as it is', async () => {
-  const { project, arrival } = await newVersion({ 'Song.als': 'two', 'Same.wav': 'the same on both sides' });
+  const { project, arrival } = await newVersion({ 'Song.song': 'two', 'Same.wav': 'the same on both sides' });
   await write(project.root, { 'notes.txt': 'mine', 'Same.wav': 'the same on both sides', 'loose.wav': 'z' });
   await git(project.root, ['add', 'notes.txt']);
   await checkOut(project, arrival);
@@ -100,10 +100,10 @@ test.each<[string, (root: string) => Promise<unknown>]>([
   ['a file that Git ignores', async (root) => await write(root, { 'mix.ignored': 'mine' })],
   ['a folder where a file shall be', async (root) => await write(root, { 'mix.ignored/x': 'mine' })],
   ['a link where a folder shall be', async (root) => await fs.symlink('..', path.join(root, 'deep'))],
-  ['a deletion that is in no version yet', async (root) => await fs.rm(path.join(root, 'Song.als'))],
+  ['a deletion that is in no version yet', async (root) => await fs.rm(path.join(root, 'Song.song'))],
 ])('nothing is moved over %s', async (_what, mine) => {
   const { project, from, arrival } = await newVersion({
-    'Song.als': 'two',
+    'Song.song': 'two',
     'mix.ignored': 'theirs',
     'deep/er.wav': 'z',
   });
@@ -117,40 +117,45 @@ test.each<[string, (root: string) => Promise<unknown>]>([
 });
 
 test('while another Git program is at work nothing is moved', async () => {
-  const { project, from, arrival } = await newVersion({ 'Song.als': 'two' });
+  const { project, from, arrival } = await newVersion({ 'Song.song': 'two' });
   await fs.writeFile(path.join(project.gitDir, 'index.lock'), '');
   await expect(checkOut(project, arrival)).rejects.toMatchObject({ row: 'not-now' });
-  expect([await head(project), await read(project, 'Song.als')]).toEqual([from, 'one']);
+  expect([await head(project), await read(project, 'Song.song')]).toEqual([from, 'one']);
 });
 
 test('a version that was made while the files were written beside the project is not passed over', async () => {
-  const { project, arrival } = await newVersion({ 'Song.als': 'two' });
+  const { project, arrival } = await newVersion({ 'Song.song': 'two' });
   await git(project.root, ['commit', '--quiet', '--allow-empty', '-m', 'mine']);
   const mine = await head(project);
   await expect(checkOut(project, arrival)).rejects.toMatchObject({ row: 'busy' });
-  expect([await head(project), await read(project, 'Song.als')]).toEqual([mine, 'one']);
+  expect([await head(project), await read(project, 'Song.song')]).toEqual([mine, 'one']);
 });
 
-test('nobody asks and a DAW may run: nothing is replaced; a person who asks is let', async () => {
-  const { project, arrival, to } = await newVersion({ 'Song.als': 'two' });
-  const unknown = { ...daw, programs: [] };
-  const text = { ...arrival, profile: { ...unknown, sessions: [] } };
-  // Which program writes .als files is known, whatever DAW the project is said to be of.
-  const program = path.join(path.dirname(project.root), 'Live');
+test('the program of any session that would be replaced counts, and where nobody asks, one that is not known', async () => {
+  const { project, arrival, to } = await newVersion({ 'Song.reason': 'two' }, { 'Song.reason': 'one' });
+  const program = path.join(path.dirname(project.root), 'Reason');
   await fs.copyFile('/bin/sleep', program);
   await fs.chmod(program, 0o755);
-  const live = spawn(program, ['60'], { stdio: 'ignore' });
-  onTestFinished(() => void live.kill('SIGKILL'));
-  await expect(checkOut(project, text)).rejects.toMatchObject({ row: 'daw-runs' });
-  live.kill('SIGKILL');
-  await new Promise((done) => live.once('exit', done));
+  const reason = spawn(program, ['60'], { stdio: 'ignore' });
+  onTestFinished(() => void reason.kill('SIGKILL'));
+  await expect(checkOut(project, arrival)).rejects.toMatchObject({ row: 'daw-runs' });
+  expect(await read(project, 'Song.reason')).toBe('one');
+  reason.kill('SIGKILL');
+  await new Promise((done) => reason.once('exit', done));
   await checkOut(project, { ...arrival, byItself: { reserve: 0 } });
   expect(await head(project)).toBe(to);
+  const unknown = await newVersion({ 'Song.xyz': 'two' });
+  const byItself = { ...unknown.arrival, profile: genericProfile, byItself: { reserve: 0 } };
+  await expect(checkOut(unknown.project, byItself)).rejects.toMatchObject({ row: 'daw-runs' });
+  await checkOut(unknown.project, { ...byItself, byItself: null });
 });
 
 /** As a killed process leaves it: the journal, and some of the files moved. */
 async function brokenOff(moved: Record<string, string | null>, times: Record<string, number> = {}) {
-  const made = await newVersion({ 'A.als': 'two', 'B.wav': 'new', 'C.wav': null }, { 'A.als': 'one', 'C.wav': 'old' });
+  const made = await newVersion(
+    { 'A.song': 'two', 'B.wav': 'new', 'C.wav': null },
+    { 'A.song': 'one', 'C.wav': 'old' },
+  );
   const { project, from, to } = made;
   for (const [name, text] of Object.entries(moved))
     if (text === null) await fs.rm(path.join(project.root, name));
@@ -176,32 +181,32 @@ test('a move that was broken off goes on, and no version is made before it has',
 test('a move that was broken off goes back where somebody has saved since, and times are as before', async () => {
   const old = Date.parse('2020-01-01T00:00:00Z');
   const { project, from } = await brokenOff(
-    { 'B.wav': 'new', 'C.wav': null, 'A.als': 'saved since' },
+    { 'B.wav': 'new', 'C.wav': null, 'A.song': 'saved since' },
     { 'C.wav': old },
   );
   await finishCheckout(project);
   expect(await head(project)).toBe(from);
-  expect(await statusLines(project.root)).toEqual([' M A.als']);
-  expect(await read(project, 'A.als')).toBe('saved since');
+  expect(await statusLines(project.root)).toEqual([' M A.song']);
+  expect(await read(project, 'A.song')).toBe('saved since');
   expect((await fs.stat(path.join(project.root, 'C.wav'))).mtimeMs).toBe(old);
   // Nothing is left to do.
-  await write(project.root, { 'A.als': 'again' });
+  await write(project.root, { 'A.song': 'again' });
   await finishCheckout(project);
-  expect(await read(project, 'A.als')).toBe('again');
+  expect(await read(project, 'A.song')).toBe('again');
 });
 
 test('a move that was killed after HEAD had moved is over: what was saved since stays', async () => {
-  const { project, to } = await brokenOff({ 'B.wav': 'new', 'C.wav': null, 'A.als': 'saved since' });
+  const { project, to } = await brokenOff({ 'B.wav': 'new', 'C.wav': null, 'A.song': 'saved since' });
   await git(project.root, ['update-ref', 'HEAD', to]);
   await finishCheckout(project);
   expect(await head(project)).toBe(to);
-  expect(await statusLines(project.root)).toEqual([' M A.als']);
+  expect(await statusLines(project.root)).toEqual([' M A.song']);
 });
 
 test('HEAD cannot be moved: all goes back, with the times that were', async () => {
   const { project, from, arrival } = await newVersion(
-    { 'A.als': 'two', 'B.wav': null },
-    { 'A.als': 'one', 'B.wav': 'b' },
+    { 'A.song': 'two', 'B.wav': null },
+    { 'A.song': 'one', 'B.wav': 'b' },
   );
   const old = new Date('2020-01-01');
   await fs.utimes(path.join(project.root, 'B.wav'), old, old);
@@ -209,14 +214,14 @@ test('HEAD cannot be moved: all goes back, with the times that were', async () =
   await write(project.gitDir, { 'refs/heads/main.lock': '' });
   await expect(checkOut(project, arrival)).rejects.toMatchObject({ row: 'busy' });
   expect([await head(project), await statusLines(project.root)]).toEqual([from, []]);
-  expect(await read(project, 'A.als')).toBe('one');
+  expect(await read(project, 'A.song')).toBe('one');
   expect((await fs.stat(path.join(project.root, 'B.wav'))).mtime).toEqual(old);
   expect(await exists(path.join(project.gitDir, 'oxenvcs', 'checkout.json'))).toBe(false);
 });
 
 test('a full disk: said before any file is touched, and it carries on when there is room', async () => {
   const disk = await smallDisk(8 * 1024 * 1024);
-  const { project, from, to, arrival } = await newVersion({ 'Song.als': 'two', 'Take.wav': 'x'.repeat(300_000) });
+  const { project, from, to, arrival } = await newVersion({ 'Song.song': 'two', 'Take.wav': 'x'.repeat(300_000) });
   // The project's files and objects move to the small disk.
   const root = path.join(disk, 'song');
   await fs.cp(project.root, root, { recursive: true });
@@ -224,7 +229,7 @@ test('a full disk: said before any file is touched, and it carries on when there
   const filler = await fillUp(disk);
   const full = async () => asFailure(await checkOut(small, arrival).catch((error: unknown) => error)).row;
   expect(await full()).toBe('disk-full');
-  expect([await head(small), await read(small, 'Song.als')]).toEqual([from, 'one']);
+  expect([await head(small), await read(small, 'Song.song')]).toEqual([from, 'one']);
   await fs.truncate(filler, (await fs.stat(filler)).size - 100_000);
   expect(await full()).toBe('disk-full');
   await fs.rm(filler);

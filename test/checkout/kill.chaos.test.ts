@@ -20,8 +20,8 @@ test('a pull that is killed at any moment leaves each file as it was or as it wi
   const [ann, ben] = [path.join(dir, 'ann'), path.join(dir, 'ben')];
   const names = Array.from({ length: 150 }, (_, i) => `Takes ${i % 7}/Take ${i}.wav`);
   const filesOf = (round: number) => Object.fromEntries(names.map((name) => [name, `${name} of round ${round}`]));
-  await write(ann, { 'Song.als': 'one', ...filesOf(-1) });
-  await oxenvcs(['init', ann, '--remote', remote.url, '--no-hooks', '--daw', 'live'], { cwd: dir });
+  await write(ann, { 'Song.song': 'one', ...filesOf(-1) });
+  await oxenvcs(['init', ann, '--remote', remote.url, '--no-hooks', '--daw', 'studioone'], { cwd: dir });
   await oxenvcs(['push'], { cwd: ann });
   await git(dir, ['clone', '--quiet', remote.url, ben]);
   for (let round = 0; round < rounds(40); round++) {

@@ -19,15 +19,15 @@ export interface Musician extends Member {
   head: () => Promise<string>;
 }
 
-/** Live, but no program that runs here has its name. */
-export const noDaw: DawProfile = { ...(profileNamed('live') as DawProfile), programs: ['no such daw'] };
+/** A DAW of which no other test runs a program: what runs is seen by all that runs on this computer. */
+export const noDaw: DawProfile = { ...(profileNamed('studioone') as DawProfile), programs: ['no such daw'] };
 
-/** Some people with clones of one remote, which holds `Song.als`. */
+/** Some people with clones of one remote, which holds `Song.song`. */
 export async function band<Names extends string>(
   ...names: Names[]
 ): Promise<Record<Names, Musician> & { remote: Remote; files: (ref?: string) => Promise<Record<string, string>> }> {
   const remote = await fileRemote();
-  const members = await team(remote.url, names);
+  const members = await team(remote.url, names, { 'Song.song': 'one' });
   const people = members.map((member, i) => [names[i], musician(member)] as const);
   return {
     ...(Object.fromEntries(people) as Record<Names, Musician>),

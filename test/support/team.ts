@@ -11,10 +11,14 @@ export interface Member {
 }
 
 /** Clones of one remote, each a project of one person; the remote's `main` has one commit. */
-export async function team(url: string, names: readonly string[]): Promise<Member[]> {
+export async function team(
+  url: string,
+  names: readonly string[],
+  files: Record<string, string> = { 'Song.als': 'one' },
+): Promise<Member[]> {
   const dir = await sandbox();
   const seed = await repository(path.join(dir, 'seed'), {
-    'Song.als': 'one',
+    ...files,
     '.oxenvcs/config.json': '{"v":1}\n',
     '.gitignore': '.oxenvcs/*\n!.oxenvcs/config.json\n',
   });

@@ -6,11 +6,11 @@ import { statusLines } from '../support/project.ts';
 
 test('work that has nothing in common is joined by itself, here nothing moves, and later saves are joined again', async () => {
   const { Ann, Ben, remote, files } = await band('Ann', 'Ben');
-  await Ben.save({ 'Bass.als': 'bass', 'Take 1.wav': 'Ben’s' });
+  await Ben.save({ 'Bass.song': 'bass', 'Take 1.wav': 'Ben’s' });
   await Ben.push();
-  const mine = await Ann.save({ 'Song.als': 'two', 'Take 2.wav': 'Ann’s' });
+  const mine = await Ann.save({ 'Song.song': 'two', 'Take 2.wav': 'Ann’s' });
   expect(await Ann.push()).toMatchObject({ outcome: 'pushed', joined: true, rescue: null });
-  const all = { 'Song.als': 'two', 'Bass.als': 'bass', 'Take 1.wav': 'Ben’s', 'Take 2.wav': 'Ann’s' };
+  const all = { 'Song.song': 'two', 'Bass.song': 'bass', 'Take 1.wav': 'Ben’s', 'Take 2.wav': 'Ann’s' };
   expect(await files()).toEqual(all);
   expect(await gitLine(remote.dir, ['log', '-1', '--format=%s|%p', 'main'])).toMatch(
     /^Work of .*Ann.* joined\|\w+ \w+$/,
@@ -19,31 +19,31 @@ test('work that has nothing in common is joined by itself, here nothing moves, a
   expect(await Ann.push()).toBeNull();
 
   // What Ann's folder does not have yet never looks as if she had deleted it.
-  await Ann.save({ 'Song.als': 'three' });
+  await Ann.save({ 'Song.song': 'three' });
   expect(await Ann.push()).toMatchObject({ joined: true });
   await Ann.save({ 'Other.wav': 'o' });
   expect(await Ann.push()).toMatchObject({ joined: true });
   // What she does delete stays, for a session of Ben’s that she has not seen may use it.
   await Ann.save({ 'Take 2.wav': null });
   expect(await Ann.push()).toMatchObject({ joined: true });
-  expect(await files()).toEqual({ ...all, 'Song.als': 'three', 'Other.wav': 'o' });
+  expect(await files()).toEqual({ ...all, 'Song.song': 'three', 'Other.wav': 'o' });
 
   expect(await Ann.pull()).toMatchObject({ commit: await gitLine(remote.dir, ['rev-parse', 'main']) });
   expect(await statusLines(Ann.root)).toEqual([]);
   await Ben.pull();
   expect(await Ben.head()).toBe(await Ann.head());
   // From here on it goes straight.
-  await Ann.save({ 'Song.als': 'four' });
+  await Ann.save({ 'Song.song': 'four' });
   expect(await Ann.push()).toMatchObject({ joined: false });
 });
 
 test('while somebody holds the lock all waits; then it is joined, or goes to a rescue branch', async () => {
   const { Ann, Ben, Cleo, files } = await band('Ann', 'Ben', 'Cleo');
   await acquireLock(Ben.ctx, { how: 'hand' });
-  await Ben.save({ 'Song.als': 'Ben’s' });
+  await Ben.save({ 'Song.song': 'Ben’s' });
   await Ben.push();
-  await Ann.save({ 'Other.als': 'Ann’s' });
-  await Cleo.save({ 'Song.als': 'Cleo’s' });
+  await Ann.save({ 'Other.song': 'Ann’s' });
+  await Cleo.save({ 'Song.song': 'Cleo’s' });
   await expect(Ann.push()).rejects.toMatchObject({ code: 'LOCK_HELD' });
   await expect(Cleo.push()).rejects.toMatchObject({ code: 'LOCK_HELD' });
   // Also when she has heard of what Ben published.
@@ -52,14 +52,14 @@ test('while somebody holds the lock all waits; then it is joined, or goes to a r
   await releaseLock(Ben.ctx);
   expect(await Ann.push()).toMatchObject({ joined: true });
   expect(await Cleo.push()).toMatchObject({ rescue: expect.stringContaining('oxenvcs/rescue/cleo/') });
-  expect(await files()).toEqual({ 'Song.als': 'Ben’s', 'Other.als': 'Ann’s' });
+  expect(await files()).toEqual({ 'Song.song': 'Ben’s', 'Other.song': 'Ann’s' });
 });
 
 test('a publisher that was killed after it had joined makes the same join again', async () => {
   const { Ann, Ben, remote } = await band('Ann', 'Ben');
-  await Ben.save({ 'Bass.als': 'bass' });
+  await Ben.save({ 'Bass.song': 'bass' });
   await Ben.push();
-  await Ann.save({ 'Song.als': 'two' });
+  await Ann.save({ 'Song.song': 'two' });
   await Ann.push();
   const join = await gitLine(remote.dir, ['rev-parse', 'main']);
   // As if the answer had not come: nothing is known here of the join.
@@ -73,21 +73,21 @@ test('a rescue goes on with later saves, ends when there is nothing in common an
   const { Ann, Ben, remote, files } = await band('Ann', 'Ben');
   const rescues = async () =>
     (await git(remote.dir, ['for-each-ref', '--format=%(objectname)', 'refs/heads/oxenvcs'])).trim();
-  await Ben.save({ 'Song.als': 'Ben’s' });
+  await Ben.save({ 'Song.song': 'Ben’s' });
   await Ben.push();
-  await Ann.save({ 'Song.als': 'Ann’s' });
+  await Ann.save({ 'Song.song': 'Ann’s' });
   expect(await Ann.push()).toMatchObject({ rescue: expect.stringContaining('rescue/ann') });
   const second = await Ann.save({ 'Take.wav': 't' });
   expect(await Ann.push()).toMatchObject({ rescue: expect.stringContaining('rescue/ann') });
   expect(await rescues()).toBe(second);
   // Ann takes Ben's session over by hand.
-  await Ann.save({ 'Song.als': 'Ben’s' });
+  await Ann.save({ 'Song.song': 'Ben’s' });
   expect(await Ann.push()).toMatchObject({ rescue: null, joined: true });
-  expect(await files()).toEqual({ 'Song.als': 'Ben’s', 'Take.wav': 't' });
+  expect(await files()).toEqual({ 'Song.song': 'Ben’s', 'Take.wav': 't' });
   await Ben.pull();
-  await Ben.save({ 'Song.als': 'Ben’s second' });
+  await Ben.save({ 'Song.song': 'Ben’s second' });
   await Ben.push();
-  await Ann.save({ 'Song.als': 'Ann’s second' });
+  await Ann.save({ 'Song.song': 'Ann’s second' });
   await new Promise((done) => setTimeout(done, 1000 - (Date.now() % 1000)));
   await Ann.push();
   expect((await rescues()).split('\n')).toHaveLength(2);
@@ -95,9 +95,9 @@ test('a rescue goes on with later saves, ends when there is nothing in common an
 
 test('what the user has rewritten since it was rescued does not push the rescued version off the remote', async () => {
   const { Ann, Ben, remote } = await band('Ann', 'Ben');
-  await Ben.save({ 'Song.als': 'Ben’s' });
+  await Ben.save({ 'Song.song': 'Ben’s' });
   await Ben.push();
-  const first = await Ann.save({ 'Song.als': 'Ann’s' });
+  const first = await Ann.save({ 'Song.song': 'Ann’s' });
   await Ann.push();
   await git(Ann.root, ['commit', '--quiet', '--amend', '-m', 'another message']);
   await new Promise((done) => setTimeout(done, 1000 - (Date.now() % 1000)));

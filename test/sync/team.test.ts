@@ -15,9 +15,9 @@ import { team } from '../support/team.ts';
 async function behind() {
   const people = await band('Ann', 'Ben');
   const { Ann, Ben } = people;
-  await Ben.save({ 'Bass.als': 'one' });
+  await Ben.save({ 'Bass.song': 'one' });
   await Ben.push();
-  const bens = await Ben.save({ 'Bass.als': 'two' });
+  const bens = await Ben.save({ 'Bass.song': 'two' });
   await Ben.push();
   await askTeam(Ann.project);
   const reset = async (to: string) => await git(people.remote.dir, ['update-ref', 'refs/heads/main', to]);
@@ -31,12 +31,12 @@ test('a branch that was set back by force: what is not on it any more is kept he
   expect(await Ann.pull()).toMatchObject({ pulled: 0 });
   const kept = await git(Ann.root, ['for-each-ref', '--format=%(objectname)', 'refs/oxenvcs/kept']);
   expect(kept.trim()).toBe(bens);
-  await Ann.save({ 'Song.als': 'Ann’s' });
+  await Ann.save({ 'Song.song': 'Ann’s' });
   await Ann.push();
   // Ben has nothing new, but two versions that the remote has lost: he hears of it when he asks.
   await expect(Ben.pull()).rejects.toMatchObject({ row: 'diverged' });
   expect(await Ben.push()).toMatchObject({ joined: true });
-  expect(await files()).toEqual({ 'Song.als': 'Ann’s', 'Bass.als': 'two' });
+  expect(await files()).toEqual({ 'Song.song': 'Ann’s', 'Bass.song': 'two' });
   expect(await gitLine(remote.dir, ['merge-base', bens, 'main'])).toBe(bens);
 });
 
@@ -47,14 +47,14 @@ test('a branch that was rewritten by force: the same songs are joined, other one
   const dir = await sandbox();
   await git(dir, ['clone', '--quiet', remote.dir, 'elsewhere']);
   const elsewhere = path.join(dir, 'elsewhere');
-  await fs.writeFile(path.join(elsewhere, 'Bass.als'), 'rewritten');
+  await fs.writeFile(path.join(elsewhere, 'Bass.song'), 'rewritten');
   await git(elsewhere, ['commit', '--quiet', '--all', '--amend', '-m', 'rewritten']);
   await git(elsewhere, ['push', '--quiet', '--force', 'origin', 'main']);
   await expect(Ann.pull()).rejects.toMatchObject({ row: 'diverged' });
   expect(await Ann.push()).toMatchObject({ rescue: expect.stringContaining('rescue/ann') });
   const rescued = await git(remote.dir, ['for-each-ref', '--format=%(objectname)', 'refs/heads/oxenvcs']);
   expect(rescued.trim()).toBe(bens);
-  expect(await filesOf(remote.dir, 'main')).toMatchObject({ 'Bass.als': 'rewritten' });
+  expect(await filesOf(remote.dir, 'main')).toMatchObject({ 'Bass.song': 'rewritten' });
   // Only the message was changed: nothing to decide.
   await reset(`${bens}~1`);
   await git(elsewhere, ['fetch', '--quiet', Ben.root, 'main']);
@@ -68,16 +68,16 @@ test('a branch that was rewritten by force: the same songs are joined, other one
 test('a branch that was deleted comes back with all that anybody knew of it, and with what is new', async () => {
   const { Ann, bens, remote, files } = await behind();
   await git(remote.dir, ['update-ref', '-d', 'refs/heads/main']);
-  await Ann.save({ 'Song.als': 'Ann’s' });
+  await Ann.save({ 'Song.song': 'Ann’s' });
   expect(await Ann.push()).toMatchObject({ joined: true });
-  expect(await files()).toEqual({ 'Song.als': 'Ann’s', 'Bass.als': 'two' });
+  expect(await files()).toEqual({ 'Song.song': 'Ann’s', 'Bass.song': 'two' });
   expect(await gitLine(remote.dir, ['merge-base', bens, 'main'])).toBe(bens);
 });
 
 test('a branch that was deleted, and a session that both changed: the team’s comes back, ours goes to a rescue branch', async () => {
   const { Ann, bens, remote, tip } = await behind();
   await git(remote.dir, ['update-ref', '-d', 'refs/heads/main']);
-  await Ann.save({ 'Bass.als': 'Ann’s' });
+  await Ann.save({ 'Bass.song': 'Ann’s' });
   expect(await Ann.push()).toMatchObject({ rescue: expect.stringContaining('rescue/ann') });
   expect(await tip()).toBe(bens);
 });
@@ -88,7 +88,7 @@ test('a remote that was made anew and is empty gets everything again', async () 
   await fs.rm(remote.dir, { recursive: true });
   await fs.rename(await bareRepository(), remote.dir);
   expect(await Ann.pull()).toMatchObject({ pulled: 0 });
-  await Ann.save({ 'Song.als': 'Ann’s' });
+  await Ann.save({ 'Song.song': 'Ann’s' });
   await Ann.push();
   expect(await gitLine(remote.dir, ['rev-parse', 'main~1'])).toBe(bens);
 });
@@ -96,7 +96,7 @@ test('a remote that was made anew and is empty gets everything again', async () 
 test('a branch that was renamed is not made a second time: it is said what it is called now, and how to follow', async () => {
   const { Ann, remote } = await behind();
   await git(remote.dir, ['branch', '-m', 'main', 'song']);
-  const mine = await Ann.save({ 'Song.als': 'Ann’s' });
+  const mine = await Ann.save({ 'Song.song': 'Ann’s' });
   await expect(Ann.push()).rejects.toMatchObject({
     row: 'branch-renamed',
     details: { branch: 'main', other: 'song' },
@@ -112,7 +112,7 @@ test('a branch that was renamed is not made a second time: it is said what it is
 
 test('another project at the address: nothing is sent; a remote with a readme only is joined', async () => {
   const { Ann, remote } = await band('Ann');
-  const other = await repository(path.join(await sandbox(), 'other'), { 'Another Song.als': 'x' });
+  const other = await repository(path.join(await sandbox(), 'other'), { 'Another Song.song': 'x' });
   await git(other, ['push', '--quiet', '--force', remote.dir, 'main']);
   await Ann.save({ 'Take.wav': 't' });
   await expect(Ann.push()).rejects.toMatchObject({ row: 'unrelated', exitCode: 5 });
@@ -120,12 +120,12 @@ test('another project at the address: nothing is sent; a remote with a readme on
   const readme = await repository(path.join(await sandbox(), 'readme'), { 'README.md': 'My song' });
   await git(readme, ['push', '--quiet', '--force', remote.dir, 'main']);
   expect(await Ann.push()).toMatchObject({ joined: true });
-  expect(await filesOf(remote.dir, 'main')).toEqual({ 'Song.als': 'one', 'Take.wav': 't', 'README.md': 'My song' });
+  expect(await filesOf(remote.dir, 'main')).toEqual({ 'Song.song': 'one', 'Take.wav': 't', 'README.md': 'My song' });
 });
 
 test('the same song begun twice: what differs goes to a rescue branch', async () => {
   const { Ann, remote } = await band('Ann');
-  const twin = await repository(path.join(await sandbox(), 'twin'), { 'Song.als': 'begun by Ben' });
+  const twin = await repository(path.join(await sandbox(), 'twin'), { 'Song.song': 'begun by Ben' });
   await git(twin, ['push', '--quiet', '--force', remote.dir, 'main']);
   await Ann.save({ 'Take.wav': 't' });
   expect(await Ann.push()).toMatchObject({ rescue: expect.stringContaining('rescue/ann') });
