@@ -15,6 +15,7 @@ import { startKeeper } from './background/keeper.ts';
 import { largeFiles } from './background/large-files.ts';
 import { listenForNews } from './background/news.ts';
 import { startPublisher } from './background/publisher.ts';
+import { noRoomInVault, watchDisk } from './background/room.ts';
 import { enqueue } from './queue/entries.ts';
 import { type Clock, isoTime } from './system/clock.ts';
 import { exists } from './system/disk.ts';
@@ -50,16 +51,22 @@ export async function watchAndPublish(
       if (event.event === 'opened') publisher.wantLock([]);
       else tell(event);
     });
-    const publisher = startPublisher(project, clock, (event) => {
-      if (event.event === 'locked') keeper.held();
-      // The same lock as before is no news.
-      if (event.event !== 'locked' || event.outcome !== 'already-mine') tell(event);
-    });
+    const publisher = startPublisher(
+      project,
+      clock,
+      (event) => {
+        if (event.event === 'locked') keeper.held();
+        // The same lock as before is no news.
+        if (event.event !== 'locked' || event.outcome !== 'already-mine') tell(event);
+      },
+      async () => await noRoomInVault(project),
+    );
     tell({ event: 'watching', project: root, daw: profile.title });
     await removeLeftovers(project, clock.now());
     await bringIndexUp(project);
     const ended = AbortSignal.any([signal, lost]);
     const large = largeFiles(project, tell);
+    const disk = watchDisk(project, tell);
     const listening = listenForNews(project, clock, ended, tell).catch((error: unknown) => {
       if (!ended.aborted) tell({ event: 'trouble', failure: asFailure(error) });
     });
@@ -88,6 +95,7 @@ export async function watchAndPublish(
           (await filesLieStill(project))
             ? await large.leaveOut(await withSoundSettings(root, await changes(root)))
             : [],
+        room: async () => await disk.room(),
         capture: async (path, stat) => await capture(root, path, stat),
         // The version and its entry in the queue are on the disk before it is told.
         commit: async (save) =>
@@ -100,6 +108,8 @@ export async function watchAndPublish(
           }),
         tell: (event) => {
           if (event.event === 'changed') publisher.wantLock(event.paths);
+          // What is being recorded is left in peace.
+          if (event.event === 'recording') publisher.hold(event.takes.length > 0 ? 'recording goes on' : null);
           if (event.event === 'state') {
             keeper.active();
             noteWatcher(project, event);

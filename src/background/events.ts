@@ -4,6 +4,7 @@ import type { KeeperEvent } from './keeper.ts';
 import type { LeftOutEvent } from './large-files.ts';
 import type { NewsEvent } from './news.ts';
 import type { PublisherEvent } from './publisher.ts';
+import type { DiskEvent } from './room.ts';
 
 /** What is told on a save's way, and how it is said. */
 export type PipelineEvent =
@@ -11,6 +12,7 @@ export type PipelineEvent =
   | PublisherEvent
   | NewsEvent
   | LeftOutEvent
+  | DiskEvent
   | Exclude<KeeperEvent, { event: 'opened' }>
   | { event: 'watching'; project: string; daw: string }
   | { event: 'version'; commit: string; message: string }
@@ -48,6 +50,7 @@ export function describeEvent(event: PipelineEvent): string | null {
       return 'Stopped.';
     case 'lock-lost':
     case 'left-out':
+    case 'disk':
       return `⚠ ${event.failure.message} ${event.failure.hint}`;
     case 'lock-released':
       return 'The lock was given back: nobody has worked here for a while, and all is published.';
@@ -58,6 +61,7 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'rescued-elsewhere':
       return `Somebody’s versions could not go onto the team’s branch; they are kept on the remote as ${event.branch}. Speak with them before you go on.`;
     case 'transfer':
+    case 'recording':
     case 'changed':
       return null;
   }

@@ -26,18 +26,29 @@ export interface Publisher {
   wake(): void;
   /** A save is coming: take the lock now, so that nobody starts work that must wait. */
   wantLock(paths: readonly string[]): void;
+  /** Nothing is sent until it is called with null. A try that is under way breaks off, and goes on after its last part. */
+  hold(reason: string | null): void;
   /** Ends after the try that is under way. */
   stop(): Promise<void>;
 }
 
+/** Nobody tells when there is room on the disk again: it is asked for so often, ms. */
+const roomMs = 60_000;
+
 /**
  * Publishes in the background, one try after the other: when something new is queued, and again by itself as long as
  * something waits: when the remote is back, ever more seldom where it keeps failing, and after `pull.pollSeconds` at most
- * while somebody else has the lock.
+ * while somebody else has the lock. `noRoom`: why there is no room to publish, on a remote that shares our disk.
  */
-export function startPublisher(project: Project, clock: Clock, tell: (event: PublisherEvent) => void): Publisher {
+export function startPublisher(
+  project: Project,
+  clock: Clock,
+  tell: (event: PublisherEvent) => void,
+  noRoom: () => Promise<Failure | null> = async () => null,
+): Publisher {
   const { config } = project;
   const stopped = new AbortController();
+  let held = new AbortController();
   let wakeUp = new AbortController();
   const wanted = { lock: false, publish: true };
   let last = '';
@@ -79,18 +90,16 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     if (wanted.lock && config.lock.auto && (await earlyLock())) urgency = 'reachable';
     if (!wanted.publish) return Infinity;
     const silence = reach.silence();
-    if (silence !== null || !config.push.auto) return await keep(silence);
+    if (silence !== null || held.signal.aborted || !config.push.auto) return await keep(silence);
+    const lacking = await noRoom();
+    if (lacking !== null) {
+      await keep(lacking);
+      return roomMs;
+    }
     wanted.publish = false;
     const started = clock.monotonic();
-    const ports = {
-      clock,
-      signal: stopped.signal,
-      patienceMs: 10_000,
-      urgency,
-      onLocked,
-      onTransfer,
-      backoffMs,
-    } as const;
+    const signal = AbortSignal.any([stopped.signal, held.signal]);
+    const ports = { clock, signal, patienceMs: 10_000, urgency, onLocked, onTransfer, backoffMs } as const;
     let waitMs = Infinity;
     for (const one of await publishQueue(project, ports)) {
       const { versions } = one;
@@ -111,6 +120,7 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
 
   const complain = (failure: Failure, versions: number, retryAt: number | null): number => {
     if (stopped.signal.aborted) return 0;
+    if (held.signal.aborted) return Infinity;
     if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions, failure });
     else {
       const retryMs = retryAt === null ? null : Math.max(0, retryAt - clock.now());
@@ -186,6 +196,13 @@ export function startPublisher(project: Project, clock: Clock, tell: (event: Pub
     wantLock(paths) {
       wanted.lock = true;
       workedOn = [...paths];
+      ring();
+    },
+    hold(reason) {
+      if (reason !== null) return held.abort(new Error(reason));
+      if (!held.signal.aborted) return;
+      held = new AbortController();
+      wanted.publish = true;
       ring();
     },
     async stop() {

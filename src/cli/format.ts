@@ -1,7 +1,7 @@
 import { Failure } from '../model/failures.ts';
 
 export { localTime } from '../model/failures.ts';
-export { counted } from '../model/words.ts';
+export { counted, size } from '../model/words.ts';
 
 const units: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -11,14 +11,6 @@ export function duration(text: string, command: string): number {
   if (!match)
     throw new Failure('usage', { detail: `"${text}" is no duration; it takes one like 90s, 10m or 4h`, command });
   return Number(match[1]) * (units[match[2] ?? ''] ?? 0);
-}
-
-/** `512 bytes`, `3.4 MB`, `480 MB`: to two digits or so, in thousands as disks are sold. */
-export function size(bytes: number): string {
-  const unit = ['bytes', 'kB', 'MB', 'GB', 'TB'];
-  let [value, place] = [bytes, 0];
-  while (value >= 999.5 && place + 1 < unit.length) [value, place] = [value / 1000, place + 1];
-  return `${value < 9.95 && place > 0 ? value.toFixed(1) : Math.round(value)} ${unit[place]}`;
 }
 
 /** `45 s`, `3 min`, `2.5 h`: about. */

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { largeNow } from '../background/large-files.ts';
+import { diskProblem } from '../background/room.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
 import { type LockStatus, lockStatus } from '../lock/status.ts';
 import { lostFailure } from '../lock/view.ts';
@@ -111,6 +112,8 @@ async function problemsOf(
   const problems: Problem[] = (await largeNow(project)).map(({ code, message, hint }) => ({ code, message, hint }));
   if (unreachable !== null)
     problems.push({ code: unreachable.code, message: unreachable.message, hint: unreachable.hint });
+  const disk = await diskProblem(project);
+  if (disk !== null) problems.push({ code: disk.code, message: disk.message, hint: disk.hint });
   const rescue = await readRescue(project);
   if (rescue !== null) {
     const { code, message, hint } = new Failure('rescued', {

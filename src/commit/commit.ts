@@ -47,7 +47,7 @@ export async function commitSave(
     if (differences.length === 0) return { outcome: 'nothing' };
     const sessions = save.captured.map(({ path }) => path);
     const lacking = (save.leftOut ?? []).map(incompleteLine);
-    const message = withTrailers(saveMessage(differences, sessions, save.incomplete), lacking);
+    const message = withTrailers(saveMessage(differences, sessions, save.incomplete, save.toFollow), lacking);
     const parents = head.commit === null ? [] : ['-p', head.commit];
     const commit = await gitLine(root, ['commit-tree', ...parents, '-F', '-', tree], { input: message });
     const subject = message.split('\n', 1)[0] ?? '';

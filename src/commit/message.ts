@@ -25,6 +25,7 @@ export function saveMessage(
   differences: Difference[],
   sessions: readonly string[],
   incomplete: readonly string[],
+  toFollow: readonly string[] = [],
 ): string {
   const isSession = new Set(sessions);
   const saved = differences.filter(({ path, status }) => isSession.has(path) && status !== 'deleted');
@@ -45,9 +46,10 @@ export function saveMessage(
   const told =
     saved.length > 0 ? [first, ...more.filter((part) => !part.endsWith('file') && !part.endsWith('files'))] : parts;
   const subject = told.join('; ') || 'Saved';
-  return incomplete.length === 0
-    ? `${subject}\n`
-    : withTrailers(`${subject}; recording goes on\n`, incomplete.map(incompleteLine));
+  const lacking = [...incomplete, ...toFollow];
+  if (lacking.length === 0) return `${subject}\n`;
+  const why = incomplete.length > 0 ? 'recording goes on' : `${counted(toFollow.length, 'take')} to follow`;
+  return withTrailers(`${subject}; ${why}\n`, lacking.map(incompleteLine));
 }
 
 /** The trailer for a file that a version lacks. */

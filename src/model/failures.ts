@@ -326,6 +326,18 @@ const rows = {
     hint: 'Make room; your files are untouched and it carries on by itself.',
     retryable: true,
   },
+  'disk-low': {
+    code: 'INTERNAL',
+    say: 'Only {free} are left on the disk of {dir}; {reserve} are kept free for recordings, so new takes wait.',
+    hint: 'Make room: {ours} of it is the history of this project, all else is not ours. What waits follows by itself (disk.reserveBytes).',
+    retryable: true,
+  },
+  'disk-runs-low': {
+    code: 'INTERNAL',
+    say: 'The disk of {dir} runs low: {free} are left.',
+    hint: 'Make room in good time: {ours} of it is the history of this project, all else is not ours. Below {reserve} new takes wait, so that recordings have room (disk.reserveBytes).',
+    retryable: true,
+  },
   'no-rights': {
     code: 'INTERNAL',
     say: 'A file could not be used: {detail}.',

@@ -7,6 +7,8 @@ export interface Save {
   deleted: string[];
   /** Takes that still grow: the version is made without them and says so. */
   incomplete: string[];
+  /** Takes that have settled, but for which there is no room on the disk, or no time in the end: they follow. */
+  toFollow: string[];
   /** Larger than the remote takes: the version says that it lacks them, too. */
   leftOut?: string[];
 }

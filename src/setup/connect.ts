@@ -1,7 +1,8 @@
 import { redact, tryGit } from '../git/run.ts';
 import { currentAddress, remoteNames, setRemote, type Sight } from './remote.ts';
 import type { Standing } from './standing.ts';
-import { isVault, makeVault } from './vault.ts';
+import { isVault } from '../project/vault.ts';
+import { makeVault } from './vault.ts';
 
 export interface Connected {
   url: string;

@@ -143,7 +143,7 @@ export async function commitEverything(
     );
     const done = await withIndex(project, async (index) => {
       await git(root, ['read-tree', '--empty'], { env: { GIT_INDEX_FILE: index } });
-      const moved = await stage(root, index, { captured: [], settled, deleted: [], incomplete: [] });
+      const moved = await stage(root, index, { captured: [], settled, deleted: [], incomplete: [], toFollow: [] });
       if (moved.length === 0) {
         const commit = await commitIndex(project, index, null, text);
         await giveIndex(project, index);

@@ -29,7 +29,7 @@ import {
 import { setSettings } from './settings.ts';
 import { chooseBranch, type Standing, standing, tipSeen } from './standing.ts';
 import { mayBeInICloud, syncService } from './synced.ts';
-import { isVault } from './vault.ts';
+import { isVault } from '../project/vault.ts';
 
 export interface InitOptions {
   /** The team's remote; a path is taken from the current folder. */

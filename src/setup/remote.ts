@@ -6,7 +6,7 @@ import { Failure } from '../model/failures.ts';
 import { type Project, remoteUrl } from '../project/project.ts';
 import { ifMissing } from '../system/disk.ts';
 import { localSetting } from './settings.ts';
-import { isVault } from './vault.ts';
+import { isVault } from '../project/vault.ts';
 
 /** Does the project publish to a team's remote, or only to a vault on this computer? */
 export async function remoteKind(project: Project): Promise<'vault' | 'remote'> {

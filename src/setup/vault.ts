@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { git, gitLine, tryGit } from '../git/run.ts';
-import { dataFolder } from '../system/places.ts';
+import { git, gitLine } from '../git/run.ts';
+import { vaults } from '../project/vault.ts';
 
 /** The embedded default remote: a bare repository on this machine, for a project that has no team's remote (yet). */
 
@@ -22,8 +22,6 @@ const settings: [key: string, value: string][] = [
   ['receive.denyNonFastForwards', 'true'],
 ];
 
-const vaults = (): string => path.join(dataFolder(), 'vaults');
-
 /** Makes an empty vault for the project at `root`, of the same object format, and gives its folder. */
 export async function makeVault(root: string, branch: string): Promise<string> {
   const name = `${fileName(path.basename(root))}-${randomBytes(4).toString('hex')}`;
@@ -41,15 +39,6 @@ export async function makeVault(root: string, branch: string): Promise<string> {
     throw error;
   }
   return finished;
-}
-
-/** Is this address one of our vaults? One whose folder is gone is known by its place. */
-export async function isVault(url: string): Promise<boolean> {
-  if (!path.isAbsolute(url)) return false;
-  const args = ['--git-dir', url, 'config', '--local', '--type=bool', '--get', 'oxenvcs.vault'];
-  const result = await tryGit(path.parse(url).root, args);
-  if (result.exitCode === 0) return result.stdout.toString('utf8').trim() === 'true';
-  return path.dirname(url) === vaults();
 }
 
 /** A folder's name as the name of one of ours: letters, digits, dots and dashes, at most 40 of them. */

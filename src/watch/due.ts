@@ -1,6 +1,7 @@
 import type { Settled } from '../model/save.ts';
 import { sameStat } from '../system/stat.ts';
 import { isCaptured, isHeldOpen, isQuiet, type Known, type Look, type Named, type Rules, sortRest } from './known.ts';
+import { thatFit } from './version.ts';
 
 /** What is worth asking, and when. Pure. */
 
@@ -22,17 +23,24 @@ export function inQuestion(known: Known, files: Look['files'], now: number): str
 /** Sessions that will have settled in a moment, unless they change. */
 export function aboutToSettle({ times }: Rules, known: Known): Settled[] {
   const now = known.lookedAt;
-  return [...known.files].flatMap(([path, file]) => {
+  const soon = [...known.files].flatMap(([path, file]) => {
     if (file.kind !== 'session' || file.stat === null || file.database || isCaptured(known, path, file)) return [];
     return now - file.since >= file.quiet - times.ahead && !isQuiet(file, now) ? [{ path, stat: file.stat }] : [];
   });
+  return thatFit(known, soon);
+}
+
+interface Waited {
+  slug: string;
+  why?: string;
+  known: Known;
 }
 
 /**
  * When the next look can tell something new; null: not before something stirs. Counted from the last look, not from when
  * this is asked: what became quiet between the two was not seen to be so, and is due at once.
  */
-export function nextLook(rules: Rules, { slug, known }: { slug: string; known: Known }): number | null {
+export function nextLook(rules: Rules, { slug, why, known }: Waited): number | null {
   const { times } = rules;
   const now = known.lookedAt;
   if (slug === 'clean') return null;
@@ -57,5 +65,7 @@ export function nextLook(rules: Rules, { slug, known }: { slug: string; known: K
   if (known.retry !== null) due(known.retry.at);
   due(mediaOnlyDue(rules, known, sortRest(rules, known, now).ready));
   if (slug === 'dirty') due(now + times.look);
+  // Nobody tells when there is room again.
+  if (why === 'no-room') due(now + times.lastRetry);
   return next === Number.POSITIVE_INFINITY ? null : next;
 }

@@ -20,6 +20,7 @@ export interface Known {
   temporary: ReadonlyMap<string, Tracked>;
   /** What is open for writing, of the files that have not changed for a while. */
   open: ReadonlySet<string>;
+  room: Room;
   /** Saves that were captured, oldest first. All but the last are sealed. */
   versions: readonly Version[];
   /** What was committed, as it lay then: should git go on calling it different, it is done with all the same. */
@@ -30,7 +31,7 @@ export interface Known {
   /** No version could be made; it is tried again at `at`. */
   retry: { tries: number; at: number; reason: string } | null;
   /** We were told to end: so many bytes of media may still be taken along. */
-  ending: { bytes: bigint } | null;
+  ending: { bytes: number } | null;
 }
 
 export interface Tracked {
@@ -62,13 +63,24 @@ export interface Look {
   files: ReadonlyMap<string, FileStat | null>;
   temporary: ReadonlyMap<string, FileStat>;
   open: ReadonlySet<string>;
+  room: Room;
 }
+
+/** How many bytes may still be stored, so that what is recorded finds room; below 0: none. */
+export interface Room {
+  media: number;
+  /** Of what is kept free the sessions, small and saved over and over, may use a part. */
+  sessions: number;
+}
+
+export const plenty: Room = { media: Number.POSITIVE_INFINITY, sessions: Number.POSITIVE_INFINITY };
 
 export const nothingKnown: Known = {
   lookedAt: Number.NEGATIVE_INFINITY,
   files: new Map(),
   temporary: new Map(),
   open: new Set(),
+  room: plenty,
   versions: [],
   handled: new Map(),
   stirredAt: Number.NEGATIVE_INFINITY,
@@ -89,7 +101,7 @@ export function track(rules: Rules, known: Known, look: Look, now: number): Know
   const temporary = new Map<string, Tracked>();
   for (const [path, stat] of look.temporary)
     temporary.set(path, follow(rules, known.temporary.get(path), path, stat, now));
-  const seen = { ...known, lookedAt: now, files, handled, temporary, open: look.open };
+  const seen = { ...known, lookedAt: now, files, handled, temporary, open: look.open, room: look.room };
   return { ...seen, versions: sealWhatIsOver(rules, known, seen, now) };
 }
 
@@ -194,4 +206,15 @@ export function sortRest(rules: Rules, known: Known, now: number): { ready: Name
 export interface Named {
   path: string;
   file: Tracked;
+}
+
+export const isTake = ({ file }: Named): boolean => file.kind === 'media' && file.stat !== null;
+
+/** Takes that grow, or have only just ceased to; those recorded into a session file count, while that is written. */
+export function growingTakes(rules: Rules, known: Known): Named[] {
+  const now = known.lookedAt;
+  const sessions = [...known.files]
+    .filter(([path, file]) => file.kind === 'session' && holdsAudio(path) && file.stat !== null && !isQuiet(file, now))
+    .map(([path, file]) => ({ path, file }));
+  return [...sortRest(rules, known, now).moving.filter(isTake), ...sessions];
 }

@@ -3,9 +3,9 @@ import { mediaOnlyDue } from './due.ts';
 import {
   isCaptured,
   isHeldOpen,
+  isTake,
   type Known,
   type Look,
-  type Named,
   nothingKnown,
   type Rules,
   settledUnits,
@@ -13,7 +13,7 @@ import {
   track,
   type Version,
 } from './known.ts';
-import { done, nextSave, takeIn, unsettle, withDeletions } from './version.ts';
+import { done, fitsAny, nextSave, takeIn, thatFit, unsettle, withDeletions } from './version.ts';
 
 /**
  * Decides when the DAW has finished a save. Pure: it is fed looks at the files that differ from HEAD, not events, and
@@ -40,6 +40,8 @@ export type Why =
   | 'file-open'
   /** Media wait for the next save of the session. */
   | 'media-only'
+  /** What is left of the disk is kept free for recordings. */
+  | 'no-room'
   /** No version can be made now (a merge, a foreign index.lock): `known.retry`. */
   | 'later';
 
@@ -96,12 +98,13 @@ function later({ times }: Rules, known: Known, reason: string, now: number): Kno
 function decide(rules: Rules, before: Known): Step {
   const now = before.lookedAt;
   const settled = settledUnits(rules, before, now);
-  const files = toCapture(before, settled);
+  const wanted = toCapture(before, settled);
+  const files = thatFit(before, wanted);
   if (files.length > 0)
     return { state: { known: before, slug: 'settling', paths: pathsOf(files) }, action: { do: 'capture', files } };
   const known = withDeletions(before, settled, now);
   const [version] = known.versions;
-  const waiting = version ? whatItWaitsFor(rules, known, version, now) : withoutSession(rules, known, now);
+  const waiting = version ? whatItWaitsFor(rules, known, version, now) : withoutVersion(rules, known, wanted, now);
   if (waiting !== null) return { state: { known, ...waiting }, action: null };
   const save = nextSave(rules, known, now);
   const paths = [...pathsOf(save.captured), ...pathsOf(save.settled), ...save.deleted];
@@ -139,8 +142,12 @@ function whatItWaitsFor(rules: Rules, known: Known, version: Version, now: numbe
   return takes.length > 0 && waited < times.takeHold ? { slug: 'held', why: 'take-grows', paths: takes } : null;
 }
 
-/** Without a captured save: is there a session that has yet to settle, or are there media, and is it time for them? */
-function withoutSession(rules: Rules, known: Known, now: number): Waiting | null {
+/**
+ * Without a captured save: is there a session that has yet to settle, or for which there is no room (`settled`), or are
+ * there media, and is it time for them?
+ */
+function withoutVersion(rules: Rules, known: Known, settled: readonly Settled[], now: number): Waiting | null {
+  if (settled.length > 0) return { slug: 'held', why: 'no-room', paths: pathsOf(settled) };
   const sessions = uncaptured(known);
   const open = sessions.filter((path) => known.files.get(path)?.database === true && known.open.has(path));
   if (open.length > 0 && open.length === sessions.length) return { slug: 'held', why: 'file-open', paths: open };
@@ -149,6 +156,7 @@ function withoutSession(rules: Rules, known: Known, now: number): Waiting | null
   const takes = moving.filter(isTake);
   // While a take grows nothing disturbs the disk.
   if (takes.length > 0) return { slug: 'held', why: 'take-grows', paths: pathsOf(takes) };
+  if (ready.length > 0 && !fitsAny(known, ready)) return { slug: 'held', why: 'no-room', paths: pathsOf(ready) };
   if (ready.length > 0 && now >= mediaOnlyDue(rules, known, ready)) return null;
   if (moving.length > 0) return { slug: 'settling', paths: pathsOf(moving) };
   if (ready.length > 0) return { slug: 'held', why: 'media-only', paths: pathsOf(ready) };
@@ -161,7 +169,5 @@ function uncaptured(known: Known): string[] {
     file.kind === 'session' && !isCaptured(known, path, file) ? [path] : [],
   );
 }
-
-const isTake = ({ file }: Named): boolean => file.kind === 'media' && file.stat !== null;
 
 const pathsOf = (files: readonly { path: string }[]): string[] => files.map(({ path }) => path);

@@ -2,9 +2,11 @@ import type { State, Why } from './settle.ts';
 
 /** What is waited for, for people. */
 const waits: Record<Exclude<Why, 'later'>, string> = {
-  'take-grows': 'recording goes on',
+  // Meanwhile the publisher and the tidying are held.
+  'take-grows': 'recording goes on, nothing is sent meanwhile',
   'file-open': 'still open in another program',
   'media-only': 'for the next save',
+  'no-room': 'for room on the disk',
 };
 
 /** What the watcher does, in words that fit behind "Waiting:"; empty where there is nothing to say. */

@@ -29,7 +29,7 @@ export interface Times {
   /** When told to end, a commit under way gets so long: 5 s are promised for everything. */
   end: number;
   /** How many bytes of media are still taken into the last version when told to end: 480 MB took 3.4 s. */
-  endBytes: bigint;
+  endBytes: number;
 }
 
 export function timesOf(settings: Config['watch']): Times {
@@ -49,6 +49,6 @@ export function timesOf(settings: Config['watch']): Times {
     firstRetry: 1000,
     lastRetry: 30_000,
     end: 4000,
-    endBytes: 268_435_456n,
+    endBytes: 268_435_456,
   };
 }

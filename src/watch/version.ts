@@ -1,6 +1,15 @@
-import type { Captured, FileStat, Save } from '../model/save.ts';
+import type { Captured, FileStat, Save, Settled } from '../model/save.ts';
 import { sameStat } from '../system/stat.ts';
-import { isCaptured, type Known, type Rules, sortRest, type Version } from './known.ts';
+import {
+  isCaptured,
+  isTake,
+  type Known,
+  type Named,
+  type Rules,
+  sortRest,
+  type Tracked,
+  type Version,
+} from './known.ts';
 
 /** How captured saves grow, become what is handed over, and are done with. Pure. */
 
@@ -56,19 +65,53 @@ export function nextSave(rules: Rules, known: Known, now: number): Save {
     captured: [...(version?.captured.values() ?? [])].map(({ file }) => file),
     settled: [],
     deleted: [...(version?.deleted ?? [])],
-    incomplete: moving.filter(({ file }) => file.kind === 'media' && file.stat !== null).map(({ path }) => path),
+    incomplete: moving.filter(isTake).map(({ path }) => path),
+    toFollow: [],
   };
-  let left = known.ending?.bytes ?? null;
+  const budget = budgetOf(known);
   for (const { path, file } of ready) {
     if (file.stat === null) save.deleted.push(path);
-    else if (left === null) save.settled.push({ path, stat: file.stat });
-    else if (file.stat.size > left) save.incomplete.push(path);
-    else {
-      save.settled.push({ path, stat: file.stat });
-      left -= file.stat.size;
-    }
+    else if (budget.takes(file)) save.settled.push({ path, stat: file.stat });
+    else if (file.kind === 'media') save.toFollow.push(path);
   }
   return save;
+}
+
+/** Is there room for anything of this? */
+export const fitsAny = (known: Known, ready: readonly Named[]): boolean =>
+  ready.some(({ file }) => budgetOf(known).takes(file));
+
+/** Of these session files those for which there is room; of a package all or nothing. */
+export function thatFit(known: Known, files: readonly Settled[]): Settled[] {
+  const units = new Map<string, Settled[]>();
+  for (const file of files) {
+    const unit = known.files.get(file.path)?.unit ?? file.path;
+    units.set(unit, [...(units.get(unit) ?? []), file]);
+  }
+  let left = known.room.sessions;
+  return [...units.values()].flatMap((unit) => {
+    const bytes = unit.reduce((sum, { stat }) => sum + Number(stat.size), 0);
+    if (bytes > left) return [];
+    left -= bytes;
+    return unit;
+  });
+}
+
+/** What may still be stored: there is room for so much, and in the end time for so much. */
+function budgetOf({ room, ending }: Known): { takes: (file: Tracked) => boolean } {
+  const left = { media: room.media, other: room.sessions, time: ending?.bytes ?? Number.POSITIVE_INFINITY };
+  return {
+    takes: ({ kind, stat }) => {
+      // What is gone takes no room.
+      if (stat === null) return true;
+      const bytes = Number(stat.size);
+      const of = kind === 'media' ? 'media' : 'other';
+      if (bytes > left[of] || bytes > left.time) return false;
+      left[of] -= bytes;
+      left.time -= bytes;
+      return true;
+    },
+  };
 }
 
 /** What was handed over is committed, or was so already. */
@@ -83,7 +126,7 @@ export function done(known: Known, save: Save, now: number): Known {
     const was = handled.get(path);
     if (was !== undefined && sameStat(was, stat)) files.delete(path);
   }
-  const taken = save.settled.reduce((sum, { stat }) => sum + stat.size, 0n);
+  const taken = save.settled.reduce((sum, { stat }) => sum + Number(stat.size), 0);
   return {
     ...known,
     files,

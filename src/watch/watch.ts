@@ -9,6 +9,7 @@ import { exists } from '../system/disk.ts';
 import { captureAhead } from './ahead.ts';
 import { makeBell } from './bell.ts';
 import { aboutToSettle, inQuestion, nextLook } from './due.ts';
+import { growingTakes, type Room } from './known.ts';
 import { type Difference, lookAt, openNow, temporaryBeside, worthFollowing } from './look.ts';
 import { type Action, begin, type Event, type State, step } from './settle.ts';
 import { detailOf } from './tell.ts';
@@ -27,6 +28,8 @@ export interface WatchPorts {
   changes: () => Promise<Difference[]>;
   /** Stores a file's bytes the moment it has settled. */
   capture: (path: string, stat: FileStat) => Promise<Captured | 'moved'>;
+  /** How much may still be stored. */
+  room: () => Promise<Room>;
   /** Makes the version. The signal is aborted when there is no time left for it. */
   commit: (save: Save, noTimeLeft: AbortSignal) => Promise<Committed>;
   tell: (event: WatchEvent) => void;
@@ -40,6 +43,8 @@ export type WatchEvent =
   | { event: 'changed'; paths: string[] }
   /** For people and for `status`: the contract's word for the watcher's state, and what it waits for. */
   | { event: 'state'; state: State['slug']; detail: string }
+  /** Takes that grow, to be left in peace; none: it is over. */
+  | { event: 'recording'; takes: string[] }
   /** File events cannot be relied on; the folder is looked at from time to time. */
   | { event: 'scanning'; reason: string }
   /** Something failed; it is tried again. */
@@ -64,12 +69,16 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   /** When something was heard that the last comparison with HEAD may not have seen. */
   let newsAt = clock.monotonic();
   let lastTrouble = '';
+  let growing = false;
 
   const become = (next: State) => {
     const before = state;
     state = next;
     const idle = ({ slug }: State) => slug === 'clean' || slug === 'dirty';
     if (idle(before) && !idle(next)) tell({ event: 'changed', paths: [...next.known.files.keys()] });
+    const takes = growingTakes(rules, next.known).map(({ path }) => path);
+    if (takes.length > 0 !== growing) tell({ event: 'recording', takes });
+    growing = takes.length > 0;
     if (before.slug !== next.slug || detailOf(before) !== detailOf(next))
       tell({ event: 'state', state: next.slug, detail: detailOf(next) });
   };
@@ -142,7 +151,8 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     const at = clock.monotonic();
     const open = await openNow(root, inQuestion(state.known, files, at));
     const temporary = await temporaryBeside(root, profile, files.keys());
-    await advance({ type: 'look', files, temporary, open }, at);
+    const room = await ports.room();
+    await advance({ type: 'look', files, temporary, open, room }, at);
     ahead.begin(aboutToSettle(rules, state.known));
   };
 

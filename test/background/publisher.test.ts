@@ -101,3 +101,26 @@ test('a remote that answers but fails each push is tried ever more seldom; by ha
   expect(tries.length).toBeGreaterThan(before);
   await publisher.stop();
 });
+
+test('a push is broken off when it is held, nothing is sent meanwhile, and all goes out afterwards', async () => {
+  const remote = await httpRemote();
+  let [pushes, stalls] = [0, true];
+  remote.trouble = (request) => {
+    if (!isPush(request)) return null;
+    pushes += 1;
+    return stalls ? 'hang' : null;
+  };
+  const ann = await background(remote.url);
+  await until('a push is under way', () => pushes > 0);
+  ann.publisher.hold('recording goes on');
+  stalls = false;
+  await ann.save();
+  await systemClock.sleep(700);
+  // The lock is taken for the work that goes on: a few hundred bytes.
+  expect(ann.events).toEqual([{ event: 'locked', outcome: 'acquired' }]);
+  // What waits is in the queue all the same.
+  expect((await lookAtQueue(ann.project)).entries.filter(({ kind }) => kind === 'publish')).toHaveLength(2);
+  ann.publisher.hold(null);
+  await until('all is published', () => published(ann));
+  expect(await gitLine(remote.dir, ['rev-parse', 'main'])).toBe(await gitLine(ann.project.root, ['rev-parse', 'HEAD']));
+});

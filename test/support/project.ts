@@ -27,13 +27,14 @@ export async function projectWithRemote(
 /** A save as the watch stage would hand it over: `sessions` captured now, `settled` as they lie there now. */
 export async function saveOf(
   project: Project,
-  save: { sessions?: string[]; settled?: string[]; deleted?: string[]; incomplete?: string[] },
+  save: { sessions?: string[]; settled?: string[]; deleted?: string[]; incomplete?: string[]; toFollow?: string[] },
 ): Promise<Save> {
   return {
     captured: await Promise.all((save.sessions ?? []).map(async (name) => await captured(project, name))),
     settled: await Promise.all((save.settled ?? []).map(async (name) => await settled(project, name))),
     deleted: save.deleted ?? [],
     incomplete: save.incomplete ?? [],
+    toFollow: save.toFollow ?? [],
   };
 }
 

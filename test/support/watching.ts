@@ -7,6 +7,7 @@ import { git } from '../../src/git/run.ts';
 import { type Config, defaults } from '../../src/model/config.ts';
 import type { Project } from '../../src/project/project.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { plenty } from '../../src/watch/known.ts';
 import { type WatchEvent, type WatchPorts, watchProject } from '../../src/watch/watch.ts';
 
 export interface Watching {
@@ -53,6 +54,7 @@ export async function watching(
     clock: systemClock,
     signal: stop.signal,
     changes: async () => await changes(root),
+    room: async () => plenty,
     capture: async (path, stat) => await capture(root, path, stat),
     commit: async (save) => await commitSave(project, save),
     tell: (event) => events.push(event),

@@ -3,6 +3,7 @@ import type { DawProfile } from '../../src/daw/profile.ts';
 import { defaults } from '../../src/model/config.ts';
 import type { Committed, FileStat, Save, Settled } from '../../src/model/save.ts';
 import { inQuestion, nextLook } from '../../src/watch/due.ts';
+import { plenty, type Room } from '../../src/watch/known.ts';
 import { type Action, begin, type Event, type State, step } from '../../src/watch/settle.ts';
 import { timesOf } from '../../src/watch/times.ts';
 
@@ -14,6 +15,7 @@ export const nth = (n: number, size = n): FileStat => ({ size: BigInt(size), mti
 export interface Seen {
   temporary?: Record<string, number>;
   open?: string[];
+  room?: Room;
 }
 
 /** The detector on a disk and a clock of our own: what is captured is named by the state it was in. */
@@ -38,7 +40,11 @@ export class Machine {
   }
 
   /** Looks at the time `at` (s): the files that differ, each in its n-th state; null: gone. */
-  look(at: number, files: Record<string, number | FileStat | null>, { temporary = {}, open = [] }: Seen = {}): string {
+  look(
+    at: number,
+    files: Record<string, number | FileStat | null>,
+    { temporary = {}, open = [], room = plenty }: Seen = {},
+  ): string {
     this.time = at;
     const stats = (all: Record<string, number | FileStat | null>) =>
       new Map(Object.entries(all).map(([path, n]) => [path, typeof n === 'number' ? nth(n) : n]));
@@ -48,6 +54,7 @@ export class Machine {
       files: stats(files),
       temporary: stats(temporary) as Map<string, FileStat>,
       open: new Set(open.filter((path) => asked.has(path))),
+      room,
     });
     return this.name;
   }
@@ -101,6 +108,7 @@ export class Machine {
         ...save.settled.map(({ path, stat }) => `${path}@${stat.mtimeNs}`),
         ...save.deleted.map((path) => `-${path}`),
         ...save.incomplete.map((path) => `…${path}`),
+        ...save.toFollow.map((path) => `+${path}`),
       ].join(' '),
     );
   }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { inQuestion } from '../../src/watch/due.ts';
+import { growingTakes } from '../../src/watch/known.ts';
 import { Machine, nth } from './machine.ts';
 
 test('a save is captured and committed once it has been quiet for 3 s, not before', () => {
@@ -368,14 +369,14 @@ test('the end: media that wait for a save are committed, as far as there is time
   const files = { 'Small.wav': nth(1, 1000), 'Huge.wav': nth(1, 5e9) };
   m.watch(0, 16, files);
   m.feed({ type: 'end' });
-  expect(m.told).toEqual(['Small.wav@1 …Huge.wav']);
+  expect(m.told).toEqual(['Small.wav@1 +Huge.wav']);
   m.look(17, { 'Huge.wav': nth(1, 5e9) });
   expect(m.told).toHaveLength(1);
 
   const two = new Machine();
   two.watch(0, 16, { 'A.wav': nth(1, 2e8), 'B.wav': nth(1, 2e8) });
   two.feed({ type: 'end' });
-  expect(two.told).toEqual(['A.wav@1 …B.wav']);
+  expect(two.told).toEqual(['A.wav@1 +B.wav']);
 });
 
 test('the end in the middle of a merge: it is tried once, and then it ends', () => {
@@ -468,4 +469,52 @@ test('with unknown software every file but media is a session', () => {
   const m = new Machine('generic');
   m.watch(0, 3, { 'Song.h2song': 1 });
   expect(m.told).toEqual(['Song.h2song@1']);
+});
+
+test('what is kept free of the disk is not used for takes: the save is versioned without them, and they follow', () => {
+  const m = new Machine();
+  const files = { 'Song.als': nth(1, 10), 'Big.wav': nth(1, 1000), 'Small.wav': nth(1, 100), 'preset.fxp': nth(1, 30) };
+  m.watch(0, 15, files, { room: { media: 500, sessions: 2000 } });
+  expect(m.told).toEqual(['Song.als@1 Small.wav@1 preset.fxp@1 +Big.wav']);
+  expect(m.look(16, { 'Big.wav': nth(1, 1000) }, { room: { media: 400, sessions: 1900 } })).toBe('held: no-room');
+  // Nobody tells when there is room again.
+  expect(m.next).toBe(46);
+  m.watch(46, 700, { 'Big.wav': nth(1, 1000) });
+  expect(m.told.at(-1)).toBe('Big.wav@1');
+});
+
+test('a session for which there is no room waits, a package as a whole, and says so; nothing is stored of it', () => {
+  const m = new Machine('logic');
+  const data = 'Song.logicx/Alternatives/000/ProjectData';
+  const plist = 'Song.logicx/Resources/ProjectInformation.plist';
+  const files = { [data]: nth(1, 90), [plist]: nth(1, 20) };
+  const room = { media: -5, sessions: 100 };
+  expect(m.watch(0, 10, files, { room })).toBe('held: no-room');
+  expect([m.captures, m.told]).toEqual([[], []]);
+  expect(m.look(11, { ...files, 'Other.als': nth(1, 30) }, { room })).toBe('held: no-room');
+  m.watch(12, 30, { ...files, 'Other.als': nth(1, 30) }, { room });
+  expect(m.told).toEqual(['Other.als@1']);
+  m.look(60, files);
+  expect(m.told.at(-1)).toBe(`${data}@1 ${plist}@1`);
+});
+
+test('what is gone takes no room', () => {
+  const m = new Machine('live', { mediaOnlyCommitMinutes: 0.1 });
+  m.watch(0, 20, { 'Old.wav': null }, { room: { media: -5, sessions: -5 } });
+  expect(m.told).toEqual(['-Old.wav']);
+});
+
+test('a take that grows is known, in whatever file it is recorded, until it rests', () => {
+  const growing = (m: Machine) => growingTakes(m.rules, m.state.known).map(({ path }) => path);
+  const m = new Machine('reason');
+  m.look(0, { 'Song.reason': 1, 'Song.als': 1, 'Take.wav': 1, 'Old.wav': null });
+  expect(growing(m)).toEqual(['Take.wav', 'Song.reason']);
+  m.watch(1, 14, { 'Song.reason': 1, 'Take.wav': 1, 'Old.wav': null }, { open: ['Take.wav'] });
+  expect(growing(m)).toEqual(['Take.wav', 'Song.reason']);
+  m.look(15, { 'Song.reason': 1, 'Take.wav': 1 }, { open: ['Take.wav'] });
+  m.look(16, { 'Take.wav': 1 }, { open: ['Take.wav'] });
+  expect(growing(m)).toEqual(['Take.wav']);
+  // Left open, and idle.
+  m.look(61, { 'Take.wav': 1 }, { open: ['Take.wav'] });
+  expect(growing(m)).toEqual([]);
 });
