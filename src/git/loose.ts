@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
-import { deflate } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
 import { exists, flushFolder, writeDurable } from '../system/disk.ts';
 import { placeOf } from './place.ts';
 
@@ -25,9 +24,12 @@ export async function writeObject(root: string, type: Type, body: string): Promi
   const id = await objectId(root, type, body);
   const folder = path.join(objects, id.slice(0, 2));
   const file = path.join(folder, id.slice(2));
-  if (await exists(file)) return id;
-  await makeFolder(folder, objects);
-  await writeDurable(file, await promisify(deflate)(whole(type, body)), 0o444, objects);
+  const isNew = await makeFolder(folder);
+  if (!isNew && (await exists(file))) return id;
+  await Promise.all([
+    writeDurable(file, deflateSync(whole(type, body)), 0o444, objects),
+    isNew ? flushNew(folder, objects) : null,
+  ]);
   return id;
 }
 
@@ -36,14 +38,19 @@ function whole(type: Type, body: string): Buffer {
   return Buffer.concat([Buffer.from(`${type} ${bytes.length}\0`), bytes]);
 }
 
-/** With the rights of the folder around it: several people may share the repository. */
-async function makeFolder(folder: string, around: string): Promise<void> {
+/** Is it new? */
+async function makeFolder(folder: string): Promise<boolean> {
   try {
     await fs.mkdir(folder);
+    return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
+}
+
+/** With the rights of the folder around it: several people may share the repository. */
+async function flushNew(folder: string, around: string): Promise<void> {
   await fs.chmod(folder, (await fs.stat(around)).mode & 0o7777);
   await flushFolder(around);
 }

@@ -60,6 +60,11 @@ export async function makeRecord(ctx: LockContext, record: LockRecord, before: S
   return { held: { commit: await objectId(ctx.root, 'commit', text), record }, text };
 }
 
-/** The tree of all our records; its id depends on the repository's kind of hash. */
-export const emptyTree = async ({ root }: Pick<LockContext, 'root'>): Promise<string> =>
-  await writeObject(root, 'tree', '');
+/** The tree of all our records; its id depends on the repository's kind of hash. Written once a process. */
+export async function emptyTree({ root }: Pick<LockContext, 'root'>): Promise<string> {
+  const id = emptyTrees.get(root) ?? (await writeObject(root, 'tree', ''));
+  emptyTrees.set(root, id);
+  return id;
+}
+
+const emptyTrees = new Map<string, string>();

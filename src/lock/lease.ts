@@ -70,10 +70,12 @@ export async function acquireLock(ctx: LockContext, wanted: Wanted): Promise<Acq
           : await keep(ctx, view, verdict.held, wanted);
       }
       if (verdict.is !== 'free' && verdict.is !== 'takeable') return heldBy(ctx, verdict);
-      const base = asked ?? (await baseHere(ctx, wanted, round === 1 ? await known : await knownBase(ctx, wanted.tip)));
+      const { atomic } = await capabilities(ctx);
+      const here = round === 1 ? await known : await knownBase(ctx, wanted.tip);
+      const base = asked ?? (await baseHere(ctx, wanted, here, atomic));
       if (base.outcome !== 'base') return base;
       const record = taken(ctx, wanted, verdict, base.tip);
-      const moved = await moveLock(ctx, view, record, await unmoved(ctx, base.tip));
+      const moved = await moveLock(ctx, view, record, atomic ? unmoved(ctx, base.tip) : []);
       if (moved.outcome === 'done') return { outcome: outcomeOf(record), held: moved.held };
       if (moved.outcome === 'refused' && (await hasOtherPlace(ctx, moved.failure))) {
         view = await loadView(ctx);
@@ -161,14 +163,19 @@ export function counts(ctx: LockContext, view: View, { record }: Held): boolean 
  * The base to take the lock on. What is known here is enough where the push itself proves it; where it cannot (nothing
  * is known, or no atomic push), the remote is asked: the swap of the lock then fails if anybody published since.
  */
-async function baseHere(ctx: LockContext, wanted: Wanted, { tip, held }: KnownBase): Promise<Base | Unreachable> {
-  if (tip !== null && held && (await capabilities(ctx)).atomic) return { outcome: 'base', tip };
+async function baseHere(
+  ctx: LockContext,
+  wanted: Wanted,
+  { tip, held }: KnownBase,
+  atomic: boolean,
+): Promise<Base | Unreachable> {
+  if (tip !== null && held && atomic) return { outcome: 'base', tip };
   return await askBase(ctx, wanted.tip);
 }
 
 /** The branch goes along unmoved: where it is not what we think, the whole push is rejected. */
-const unmoved = async (ctx: LockContext, base: string | null): Promise<Move[]> =>
-  base !== null && (await capabilities(ctx)).atomic ? [{ ref: `refs/heads/${ctx.branch}`, old: base, next: base }] : [];
+const unmoved = (ctx: LockContext, base: string | null): Move[] =>
+  base === null ? [] : [{ ref: `refs/heads/${ctx.branch}`, old: base, next: base }];
 
 export type Changed =
   | { outcome: 'done'; held: Held }

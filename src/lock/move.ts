@@ -29,12 +29,12 @@ export type Moved =
  * that after a crash or a lost answer the identical record is sent again.
  */
 export async function moveLock(ctx: LockContext, view: View, record: LockRecord, others: Move[] = []): Promise<Moved> {
-  const { namespace } = await capabilities(ctx);
+  const { namespace, atomic } = await capabilities(ctx);
   const sent = { at: ctx.clock.now(), uptime: ctx.clock.uptime() };
   const made = await makeRecord(ctx, record, view.seen);
   const { held } = made;
   const moves = [{ ref: lockRef(ctx.branch, namespace), old: view.onRemote, next: held.commit }, ...others];
-  return await send(ctx, await prepare(ctx, made, { moves, sent }), held);
+  return await send(ctx, await prepare(ctx, made, { moves, sent }), held, atomic);
 }
 
 /**
@@ -53,7 +53,7 @@ export async function recover(ctx: LockContext): Promise<Moved | null> {
   const now = { at: ctx.clock.now(), uptime: ctx.clock.uptime() };
   const { leaseMs } = held.record;
   const isFresh = standsForMs(leaseMs, pending.sent, now) > leaseMs / 2;
-  if (isFresh && (await canSend(ctx, pending))) return await send(ctx, pending, held);
+  if (isFresh && (await canSend(ctx, pending))) return await send(ctx, pending, held, (await capabilities(ctx)).atomic);
   // So old that nothing is under way any more, and the lease that it asks for would be worn; or the versions that went
   // along were rewritten and tidied away since: what landed, landed.
   const looked = await lookAtLock(ctx);
@@ -63,8 +63,7 @@ export async function recover(ctx: LockContext): Promise<Moved | null> {
   return null;
 }
 
-async function send(ctx: LockContext, pending: Pending, held: Held): Promise<Moved> {
-  const { atomic } = await capabilities(ctx);
+async function send(ctx: LockContext, pending: Pending, held: Held, atomic: boolean): Promise<Moved> {
   const follow = followers(ctx, pending);
   const swapped = await swap(ctx, pending.moves, { atomic, follow });
   switch (swapped.outcome) {

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import lockfile from 'proper-lockfile';
 import * as v from 'valibot';
-import { ifMissing } from '../system/disk.ts';
+import { ifMissing, writeWhole } from '../system/disk.ts';
 import { isAlive } from '../system/process.ts';
 import { type Project, statePath } from './project.ts';
 import { makeFolder, readRecord } from './state.ts';
@@ -45,15 +45,11 @@ export async function alone<T>(
   let retaking = Promise.resolve();
   const note = async () => {
     const value = { v: 1, pid: process.pid, host: os.hostname(), lock: await identity(lockPath) };
-    // Renamed into place: who reads it meanwhile, or after a kill, never finds half a note.
-    const temporary = `${noteFile(project, job)}.${process.pid}.tmp`;
-    await fs.writeFile(temporary, `${JSON.stringify(value)}\n`);
-    await fs.rename(temporary, noteFile(project, job));
+    await writeWhole(noteFile(project, job), `${JSON.stringify(value)}\n`);
   };
-  const take = async (): Promise<() => Promise<void>> => {
-    await makeFolder(path.dirname(lockPath));
+  const lock = async (): Promise<() => Promise<void>> =>
     // proper-lockfile keeps its books by this path, so each job needs its own; the lock itself is `<path>.lock`.
-    return await lockfile.lock(statePath(project, job), {
+    await lockfile.lock(statePath(project, job), {
       realpath: false,
       // Touched every `update` ms; three missed touches make it stale. The same values everywhere.
       stale: 6000,
@@ -62,7 +58,12 @@ export async function alone<T>(
         retaking = retake();
       },
     });
-  };
+  const take = async (): Promise<() => Promise<void>> =>
+    await lock().catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      await makeFolder(path.dirname(lockPath));
+      return await lock();
+    });
   const retake = async () => {
     release = null;
     try {
@@ -79,11 +80,12 @@ export async function alone<T>(
       throw error;
     });
     if (release !== null) {
+      // Beside the work, which need not wait for it. Should it fail: after a SIGKILL the lock is waited for until it is stale.
+      const noted = note().catch(() => undefined);
       try {
-        await note();
         return { outcome: 'done', value: await work(lost.signal) };
       } finally {
-        await retaking;
+        await Promise.all([noted, retaking]);
         await release?.();
       }
     }

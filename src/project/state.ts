@@ -45,6 +45,7 @@ export async function writeRecord(file: string, value: object): Promise<void> {
  * unplugged the system would find that folder in its way when the disk comes back. Throws `folder-vanished`.
  */
 export async function makeFolder(folder: string): Promise<void> {
+  if ((await fs.stat(folder).catch(() => null))?.isDirectory()) return;
   const around = path.dirname(folder);
   for (const one of [around, folder])
     await fs.mkdir(one).catch(async (error: NodeJS.ErrnoException) => {

@@ -16,8 +16,11 @@ export async function writeDurable(
   scratch = path.dirname(file),
 ): Promise<void> {
   const folder = path.dirname(file);
-  await fs.mkdir(folder, { recursive: true });
-  await replace(file, data, mode, scratch);
+  await replace(file, data, mode, scratch).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    await fs.mkdir(folder, { recursive: true });
+    await replace(file, data, mode, scratch);
+  });
   await flushFolder(folder);
 }
 
@@ -32,13 +35,23 @@ export async function writeAllDurable(folder: string, files: readonly { name: st
   await flushFolder(folder);
 }
 
-async function replace(file: string, data: string | Uint8Array, mode: number, scratch: string): Promise<void> {
+/** Readers see the old bytes or the new ones; not flushed: for what means nothing after a power cut. */
+export const writeWhole = async (file: string, data: string): Promise<void> =>
+  await replace(file, data, 0o644, path.dirname(file), false);
+
+async function replace(
+  file: string,
+  data: string | Uint8Array,
+  mode: number,
+  scratch: string,
+  flush = true,
+): Promise<void> {
   const temporary = path.join(scratch, `.${randomUUID()}.tmp`);
   try {
     const handle = await fs.open(temporary, 'wx', mode);
     try {
       await handle.writeFile(data);
-      await handle.sync();
+      if (flush) await handle.sync();
     } finally {
       await handle.close();
     }

@@ -14,9 +14,11 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
 
 test('a right that is swept away while it is used is taken again, and given back at the end', async () => {
   const { project } = await projectWithRemote();
+  const isOurs = async () => (await whoHas(project, 'watch'))?.pid === process.pid;
   const result = await alone(project, 'watch', 0, async (lost) => {
+    await until(isOurs);
     await fs.rm(path.join(project.root, '.oxenvcs', 'state'), { recursive: true });
-    await until(async () => (await whoHas(project, 'watch'))?.pid === process.pid);
+    await until(isOurs);
     return lost.aborted;
   });
   expect(result).toEqual({ outcome: 'done', value: false });
@@ -50,6 +52,7 @@ test('who watches is not forgotten because the note beside the lock is damaged, 
   const { project } = await projectWithRemote();
   const note = statePath(project, 'watch-holder.json');
   await alone(project, 'watch', 0, async () => {
+    await until(async () => (await whoHas(project, 'watch'))?.pid === process.pid);
     const good = await fs.readFile(note, 'utf8');
     const dead = { ...(JSON.parse(good) as { lock: string }), pid: deadPid() };
     for (const text of [
