@@ -154,11 +154,13 @@ find_node() {
   [ -n "$node" ]
 }
 
-# Only where somebody may miss what is not done.
+# Only where somebody may miss what is not done, and once.
+warned=no
 warn_about() {
-  case $hook in
-  pre-commit | pre-push) printf 'oxenvcs: the lock is not asked for: %s\n' "$1" >&2 ;;
+  case $hook-$warned in
+  pre-commit-no | pre-push-no) printf 'oxenvcs: the lock is not asked for: %s\n' "$1" >&2 ;;
   esac
+  warned=yes
 }
 
 # Tells the watcher, if there is one, that something was done by hand.

@@ -1,5 +1,7 @@
+import { text } from 'node:stream/consumers';
 import { suggestMessage } from './hook/message.ts';
 import { takeLock } from './hook/lock.ts';
+import { stageForPush } from './hook/stage.ts';
 import { restoreTimes } from './commit/media-times.ts';
 import { asFailure } from './model/failures.ts';
 import { openProject, type Project } from './project/project.ts';
@@ -30,11 +32,17 @@ const jobs: Record<string, Job> = {
   },
   // Git has just written these files; they are read once more.
   times: { within: 60_000, run: async (project) => await silently(restoreTimes(project)) },
+  // It takes as long as the push itself would.
+  stage: {
+    within: 86_400_000,
+    run: async (project, _, signal) => await stageForPush(project, await text(process.stdin), signal),
+  },
   rewritten: { within: 10_000, run: async (project) => await silently(rebuildQueue(project, Date.now())) },
 };
 
-/** Was it given up because its time was over? */
-const isOver = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError';
+/** Was it given up because its time was over, or by a person? */
+const isOver = (error: unknown): boolean =>
+  error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError');
 
 /** Connections are given up so much earlier, ms, that what they started is ended too. */
 const spare = 200;
@@ -46,7 +54,11 @@ try {
   // Node itself took its time to start.
   const left = Math.max(1, Math.round(job.within - performance.now()));
   setTimeout(() => process.exit(1), left).unref();
-  const remark = await job.run(await openProject(process.cwd()), args, AbortSignal.timeout(Math.max(1, left - spare)));
+  // Ctrl-C ends what was started, too: it runs in process groups of its own.
+  const stop = new AbortController();
+  for (const end of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(end, () => stop.abort());
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(Math.max(1, left - spare))]);
+  const remark = await job.run(await openProject(process.cwd()), args, signal);
   if (remark !== null) process.stderr.write(`oxenvcs: ${remark}\n`);
 } catch (error) {
   // Git's own work goes on. What a user can meet is told by `oxenvcs status`; a slip of ours is told here.

@@ -7,6 +7,7 @@ import { init as initProject, type InitOptions } from '../setup/init.ts';
 import { capabilities } from '../lock/capabilities.ts';
 import { lockContext } from '../lock/context.ts';
 import { probeRemote } from '../lock/probe.ts';
+import { letNegotiate } from '../setup/negotiate.ts';
 import type { Project } from '../project/project.ts';
 import { command, type Context } from './command.ts';
 import type { Answer } from './output.ts';
@@ -72,7 +73,8 @@ async function askRemote(project: Project, context: Context): Promise<string[]> 
   // Offline it is assumed to allow everything; what it does not is learned from the first push.
   if (probed.outcome === 'unreachable' || probed.outcome === 'publish-first') return [];
   if (probed.outcome === 'refused') return [`${probed.failure.message} ${probed.failure.hint}`];
-  const { atomic, branch, said } = probed.found;
+  const { atomic, branch, negotiates, said } = probed.found;
+  await letNegotiate(project.root, negotiates);
   return [
     ...(atomic
       ? []

@@ -41,7 +41,7 @@ function lockCheck({ unreadable, mine, held, lock }: LockStatus): Check {
   return good('lock', mine ? 'yours' : held ? `held by ${lock?.owner.name ?? 'somebody'}` : 'free');
 }
 
-function allowed({ namespace, atomic, deletes, branch, said }: Capabilities, name: string): Check[] {
+function allowed({ namespace, atomic, deletes, branch, negotiates, said }: Capabilities, name: string): Check[] {
   const why = said ?? 'it did not say why';
   return [
     good('lock refs', `kept below ${namespace}`),
@@ -52,6 +52,12 @@ function allowed({ namespace, atomic, deletes, branch, said }: Capabilities, nam
           'advisory: the remote cannot move branch and lock in one step',
           'Agree in the team who works; or use a host with atomic pushes (GitHub, GitLab, Gitea, a NAS over ssh).',
         ),
+    good(
+      'git push',
+      negotiates === true
+        ? 'by hand it goes on where it was interrupted'
+        : 'by hand it starts anew when it is interrupted; `oxenvcs push` goes on',
+    ),
     branch === false
       ? problem(
           'branch',

@@ -20,6 +20,8 @@ const schema = v.object({
   maxPushBytes: v.optional(v.nullable(v.number()), null),
   /** The largest file that it takes, bytes, as learned from a refusal; null: no refusal yet. */
   maxBlobBytes: v.optional(v.nullable(v.number()), null),
+  /** Can git ask it what it already has before a push (protocol v2, `push.negotiate`)? Null: not found out. */
+  negotiates: v.optional(v.nullable(v.boolean()), null),
   /** What it said where it forbids something. */
   said: v.nullable(v.string()),
   /** Wall clock, ms; null: assumed, not probed. */
@@ -35,6 +37,7 @@ const assumed: Capabilities = {
   branch: null,
   maxPushBytes: null,
   maxBlobBytes: null,
+  negotiates: null,
   said: null,
   probedAt: null,
 };

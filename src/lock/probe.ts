@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { writeObject } from '../git/loose.ts';
+import { sortFailure } from '../git/failures.ts';
 import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { type Capabilities, learn } from './capabilities.ts';
@@ -46,13 +47,33 @@ export async function probeRemote(ctx: LockContext): Promise<Probed> {
     const deleted = await swap(ctx, [{ ref, old: at, next: '' }], { atomic: false });
     const deletes = deleted.outcome === 'done' ? true : deleted.outcome === 'refused' ? false : null;
     const said = (mayMove?.failure ?? refusal)?.message ?? null;
-    const found = { namespace, atomic, deletes, branch: mayMove?.allowed ?? null, said, probedAt: ctx.clock.now() };
+    const negotiates = tip === null ? null : await probeNegotiation(ctx, tip);
+    const mayPublish = mayMove?.allowed ?? null;
+    const found = { namespace, atomic, deletes, branch: mayPublish, negotiates, said, probedAt: ctx.clock.now() };
     return { outcome: 'probed', found: await learn(ctx, found) };
   }
   return {
     outcome: 'refused',
     failure: refusal ?? new Failure('remote-refused', { remote: ctx.remote.name, detail: '' }),
   };
+}
+
+/**
+ * Can git ask the remote which of our commits it has? Then a push sends nothing again that was brought there before it.
+ * `tip`: a commit that is there. Null: it is not here, or nobody answered.
+ */
+export async function probeNegotiation(ctx: LockContext, tip: string): Promise<boolean | null> {
+  if ((await tryGit(ctx.root, ['cat-file', '-e', `${tip}^{commit}`])).exitCode !== 0) return null;
+  const ask = ['fetch', '--quiet', '--negotiate-only', `--negotiation-tip=${tip}`, '--', ctx.remote.url];
+  const asked = await tryGit(ctx.root, ['-c', 'protocol.version=2', ...ask], {
+    timeoutMs: ctx.settings.network.timeoutMs,
+    ...(ctx.signal ? { signal: ctx.signal } : {}),
+  });
+  if (asked.exitCode === 0) return asked.stdout.toString('utf8').includes(tip);
+  // Then git hangs up, as if the connection had broken.
+  if (/^(warning|fatal): .*(requires protocol v2|does not support wait-for-done)/m.test(asked.stderr)) return false;
+  const { kind } = sortFailure(asked);
+  return kind === 'transient' || kind === 'ambiguous' ? null : false;
 }
 
 /** Dots are encoded in the names of locks, so no branch's lock has this one. */

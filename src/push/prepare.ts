@@ -35,6 +35,14 @@ export interface Prepared {
  */
 export async function prepare(ctx: LockContext, { tip, known, track, patience }: PrepareOptions): Promise<Prepared> {
   await uploadLfs(ctx, tip, known[0] ?? null);
+  return await prepareParts(ctx, { tip, known, track, patience });
+}
+
+/** The same without what git-lfs keeps: beside a push by hand its own hook sees to that. */
+export async function prepareParts(
+  ctx: LockContext,
+  { tip, known, track, patience }: PrepareOptions,
+): Promise<Prepared> {
   const { maxPushBytes } = await capabilities(ctx);
   const { next } = startSizing(limitsOf(ctx, maxPushBytes), (await recall(ctx)).sizing);
   const bytesLeft = await missingBytes(ctx, tip, known);

@@ -7,6 +7,7 @@ import { exists, ifMissing, removeDurable } from '../system/disk.ts';
 import { dataFolder } from '../system/places.ts';
 import { withoutBlock } from './block.ts';
 import { type HookChanges, uninstallHooks } from './hooks.ts';
+import { negotiation } from './negotiate.ts';
 import { localSetting, settingsFor } from './settings.ts';
 
 /** Leaving a project: what init has put into the folder and its repository is taken out again. */
@@ -39,7 +40,7 @@ async function freeName(root: string): Promise<string> {
 export async function takeOut(project: Project): Promise<HookChanges> {
   const { root, gitDir } = project;
   const hooks = await uninstallHooks(project);
-  for (const { key, value } of settingsFor(process.platform))
+  for (const { key, value } of [...settingsFor(process.platform), negotiation])
     if ((await localSetting(root, key)) === value)
       await tryGit(root, ['config', '--local', '--unset', key, `^${value}$`]);
   const refs = await git(root, ['for-each-ref', '--format=delete %(refname)', 'refs/oxenvcs/']);

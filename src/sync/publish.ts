@@ -8,11 +8,11 @@ import { Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import { away } from '../network/away.ts';
 import { whoHas } from '../project/guard.ts';
-import type { Project } from '../project/project.ts';
+import { type Project, remoteUrl } from '../project/project.ts';
 import { publishPrepared } from '../push/prepare.ts';
 import { publish } from '../push/publish.ts';
 import { beginRescue, endRescue, noteRescued, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
-import { withoutDamaged } from '../push/tidy.ts';
+import { tidy, withoutDamaged } from '../push/tidy.ts';
 import { stateAfter, type Urgency } from '../queue/attempts.ts';
 import { type Drained, drain } from '../queue/drain.ts';
 import { endIntents, noteRescue, removeEntries } from '../queue/entries.ts';
@@ -65,8 +65,15 @@ export async function publishQueue(project: Project, ports: PublishPorts): Promi
     const refused = drained.find(
       (one) => one.outcome === 'not-yet' && one.tried && one.failure.row === 'file-too-large',
     );
-    if (refused?.outcome !== 'not-yet' || !(await fitToLimit(project, refused.failure))) return drained;
+    if (refused?.outcome === 'not-yet' && (await fitToLimit(project, refused.failure))) continue;
+    if (drained.length === 0) await tidyAfterPushByHand(project, ports);
+    return drained;
   }
+}
+
+/** A `git push` by hand leaves its parts on the remote: no hook runs after it. */
+async function tidyAfterPushByHand(project: Project, { clock, signal }: PublishPorts): Promise<void> {
+  if ((await remoteUrl(project)) !== null) await tidy(await lockContext(project, clock, signal));
 }
 
 async function onePass(

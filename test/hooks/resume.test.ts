@@ -1,0 +1,123 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect, it } from 'vitest';
+import { branchesIn, isSsh } from '../../src/hook/stage.ts';
+import { gitLine, tryGit } from '../../src/git/run.ts';
+import { capabilities } from '../../src/lock/capabilities.ts';
+import { probeRemote } from '../../src/lock/probe.ts';
+import { installHooks } from '../../src/setup/hooks.ts';
+import { letNegotiate } from '../../src/setup/negotiate.ts';
+import { byHand } from '../setup/helpers.ts';
+import { oxenvcs } from '../support/cli.ts';
+import { httpRemote, isPush, sshRemote } from '../support/remotes.ts';
+import { write } from '../support/sandbox.ts';
+import { annWithTakes, assertWhole, record, stagingRefs } from '../support/takes.ts';
+import type { Member } from '../support/team.ts';
+
+/** Ann with hooks, who pushes by hand, in parts of a few KiB. */
+async function byHandWith(remote: Parameters<typeof annWithTakes>[0]): Promise<Member> {
+  const ann = await annWithTakes(remote);
+  await write(ann.project.root, {
+    '.oxenvcs/config.json': '{"v":1,"push":{"minPartBytes":8192,"maxPartBytes":131072}}\n',
+  });
+  await installHooks(ann.project);
+  await probeRemote(ann.ctx);
+  await letNegotiate(ann.project.root, (await capabilities(ann.ctx)).negotiates);
+  return ann;
+}
+
+it('a git push by hand that is interrupted goes on where it was: the second one does not send the parts again', async () => {
+  const remote = await httpRemote();
+  const ann = await byHandWith(remote);
+  const { root } = ann.project;
+  expect(await gitLine(root, ['config', 'push.negotiate'])).toBe('true');
+  const tip = await record(ann, 8, 100_000);
+  let sent = 0;
+  let pushes = 0;
+  remote.trouble = (request) => {
+    if (!isPush(request)) return null;
+    pushes += 1;
+    request.on('data', (chunk: Buffer) => {
+      sent += chunk.length;
+    });
+    // Some parts get through, then the connection is gone.
+    return pushes > 4 ? { cutRequestAfter: 20_000 } : null;
+  };
+  expect((await byHand(root, ['push', '-q', 'origin', 'main'])).code).not.toBe(0);
+  const before = (await stagingRefs(remote.dir)).length;
+  expect(before).toBeGreaterThan(0);
+  [sent, pushes] = [0, Number.NEGATIVE_INFINITY];
+  expect(await byHand(root, ['push', '-q', 'origin', 'main'])).toMatchObject({ code: 0 });
+  await assertWhole(remote.dir, tip);
+  expect(sent).toBeLessThan(700_000);
+});
+
+it('what is staged is not sent with the push again, and a small push makes no parts', async () => {
+  const remote = await httpRemote();
+  const ann = await byHandWith(remote);
+  const { root } = ann.project;
+  const tip = await record(ann, 6, 100_000);
+  const { code, stderr } = await byHand(root, ['push', '--progress', 'origin', 'main']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/Total 0 /) });
+  await assertWhole(remote.dir, tip);
+  const staged = await stagingRefs(remote.dir);
+  expect(staged.length).toBeGreaterThan(0);
+  await write(root, { 'Song.als': 'small' });
+  await byHand(root, ['commit', '-qam', 'small']);
+  expect(await byHand(root, ['push', '-q', 'origin', 'main'])).toMatchObject({ code: 0, stderr: '' });
+  expect(await stagingRefs(remote.dir)).toEqual(staged);
+  // No hook runs after a push; the next look at the queue tidies up.
+  expect((await oxenvcs(['push'], { cwd: root })).code).toBe(0);
+  expect(await stagingRefs(remote.dir)).toEqual([]);
+});
+
+it('stays out of the way where the remote cannot negotiate (ssh as Debian sets it up), and of a person who has set it otherwise', async () => {
+  const remote = await sshRemote();
+  const ann = await byHandWith(remote);
+  const { root } = ann.project;
+  expect((await capabilities(ann.ctx)).negotiates).toBe(false);
+  expect((await tryGit(root, ['config', 'push.negotiate'])).exitCode).toBe(1);
+  const tip = await record(ann, 3, 100_000);
+  expect(await byHand(root, ['push', '-q', 'origin', 'main'])).toMatchObject({ code: 0, stderr: '' });
+  await assertWhole(remote.dir, tip);
+  expect(await stagingRefs(remote.dir)).toEqual([]);
+
+  const other = await httpRemote();
+  const bob = await byHandWith(other);
+  await byHand(bob.project.root, ['config', 'push.negotiate', 'false']);
+  await record(bob, 3, 100_000);
+  expect(await byHand(bob.project.root, ['push', '-q', 'origin', 'main'])).toMatchObject({ code: 0, stderr: '' });
+  expect(await stagingRefs(other.dir)).toEqual([]);
+});
+
+it('a push that would have worked without the hook still works when no part can be brought there', async () => {
+  const remote = await httpRemote();
+  const ann = await byHandWith(remote);
+  const tip = await record(ann, 3, 100_000);
+  await fs.writeFile(
+    path.join(remote.dir, 'hooks/pre-receive'),
+    '#!/bin/sh\nwhile read -r old new ref; do case $ref in *staging*) echo no; exit 1;; esac; done\n',
+    { mode: 0o755 },
+  );
+  expect(await byHand(ann.project.root, ['push', '-q', 'origin', 'main'])).toMatchObject({ code: 0 });
+  await assertWhole(remote.dir, tip);
+});
+
+it('which of the lines move a branch; which addresses are ssh', () => {
+  const [a, zero] = ['a'.repeat(40), '0'.repeat(40)];
+  const lines = [
+    `refs/heads/main ${a} refs/heads/main ${zero}`,
+    `(delete) ${zero} refs/heads/old ${a}`,
+    `refs/tags/v1 ${a} refs/tags/v1 ${zero}`,
+    `HEAD ${a} refs/heads/idea ${a}`,
+    '',
+  ];
+  expect(branchesIn(lines.join('\n'))).toEqual([
+    { tip: a, known: [] },
+    { tip: a, known: [a] },
+  ]);
+  expect(['git@host:song.git', 'ssh://host/song', 'nas:song'].map(isSsh)).toEqual([true, true, true]);
+  expect(['https://host/song', '/volume/song', 'file:///song', 'C:\\song', './a:b'].map(isSsh)).toEqual(
+    Array(5).fill(false),
+  );
+});
