@@ -97,12 +97,15 @@ export async function watchAndPublish(
             : [],
         room: async () => await disk.room(),
         capture: async (path, stat) => await capture(root, path, stat),
-        // The version and its entry in the queue are on the disk before it is told.
+        // The version is on the disk before it is told, and so is its entry in the queue, where there is room for it.
         commit: async (save) =>
           await commitSave(project, { ...save, leftOut: large.names() }, async ({ commit, branch, subject }) => {
             // Versions of another branch stay here: only the team's branch is published by itself.
             if (branch === `refs/heads/${config.branch}`)
-              await enqueue(project, commit, config.branch, isoTime(clock.now()));
+              await enqueue(project, commit, config.branch, isoTime(clock.now())).catch((error: unknown) => {
+                // The version is on the disk and gets its entry from the history, at the next try to publish.
+                tell({ event: 'trouble', failure: asFailure(error) });
+              });
             tell({ event: 'version', commit, message: subject });
             publisher.wake();
           }),

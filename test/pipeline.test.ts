@@ -116,6 +116,21 @@ test('offline saves are versions at once, wait in order, and go out by themselve
   expect((await watching.kill('SIGINT')).code).toBe(130);
 });
 
+test('a version whose entry in the queue cannot be written is told all the same, and goes out when that is mended', async () => {
+  const remote = await fileRemote();
+  const { song, watch } = await newSong(remote.url);
+  const watching = await watch();
+  await watching.waitForLine(/1 version published/);
+  // Where the refs of the queue are to lie.
+  await git(song, ['update-ref', 'refs/oxenvcs/queue', 'HEAD']);
+  await write(song, { 'Song.als': 'two' });
+  await watching.waitForLine(/⚠ .*refs\/oxenvcs\/queue.* It is tried again by itself/);
+  await watching.waitForLine(/Song\.als saved/);
+  await git(song, ['update-ref', '-d', 'refs/oxenvcs/queue']);
+  await until('it is published', async () => (await tip(remote.dir)) === (await tip(song)));
+  expect(await subjects(remote.dir)).toEqual(['Song.als saved']);
+});
+
 test('Ctrl-C while a save waits for its take leaves a version, not half a one', async () => {
   const { song, watch } = await newSong(null);
   const watching = await watch();

@@ -38,9 +38,9 @@ export function describeEvent(event: PipelineEvent): string | null {
         ? event.failure.message
         : `${event.failure.message} ${counted(event.versions, 'version')} kept here until it is free.`;
     case 'not-published': {
-      const kept = `${counted(event.versions, 'version')} kept here`;
+      const kept = event.versions === 0 ? '' : `${counted(event.versions, 'version')} kept here. `;
       const next = event.retryMs === null ? event.failure.hint : 'It is tried again by itself.';
-      return `⚠ ${event.failure.message} ${kept}. ${next}`;
+      return `⚠ ${event.failure.message} ${kept}${next}`;
     }
     case 'state':
       return event.state === 'held' ? `Waiting: ${event.detail}.` : null;

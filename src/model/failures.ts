@@ -435,7 +435,9 @@ export function asFailure(thrown: unknown): Failure {
   if (thrown instanceof Failure) return thrown;
   const detail = thrown instanceof Error ? thrown.message : String(thrown);
   const code = String((thrown as NodeJS.ErrnoException | null)?.code);
-  if (['ENOSPC', 'EDQUOT'].includes(code)) return new Failure('disk-full', { detail }, thrown);
+  // The system's own words name a temporary file, another one each time.
+  if (code === 'ENOSPC') return new Failure('disk-full', { detail: 'there is no room left' }, thrown);
+  if (code === 'EDQUOT') return new Failure('disk-full', { detail: 'the quota is used up' }, thrown);
   if (['EACCES', 'EPERM', 'EROFS'].includes(code)) return new Failure('no-rights', { detail }, thrown);
   return new Failure('internal', { detail }, thrown);
 }
