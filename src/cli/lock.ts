@@ -189,7 +189,7 @@ const status = command({
     const ctx = await lockContext(project, context.clock, context.signal);
     const { status: found, unreachable } = await lockStatus(ctx);
     const failure = unreachable === null ? null : await away(unreachable, ctx);
-    if (failure !== null && failure.code !== 'OFFLINE') throw failure;
+    if (failure !== null && failure.code !== 'OFFLINE' && failure.row !== 'disk-full') throw failure;
     if (failure !== null) context.output.warn(failure.message);
     return { data: found, lines: [describeLock(found)] };
   },

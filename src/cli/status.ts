@@ -38,7 +38,7 @@ export const status = command({
   async run(_, context) {
     const project = await context.project();
     const { root, config } = project;
-    const ctx = await lockContext(project, context.clock, context.signal);
+    const ctx = atOneGlance(await lockContext(project, context.clock, context.signal));
     const [{ status: lock, unreachable: why }, kind, watcher, daw, url, daemon] = await Promise.all([
       lockStatus(ctx),
       remoteKind(project),
@@ -90,6 +90,15 @@ export const status = command({
   },
 });
 
+/** A remote that says nothing is not waited for longer than this, ms. */
+const answerMs = 5000;
+
+function atOneGlance(ctx: LockContext): LockContext {
+  const { network } = ctx.settings;
+  const quick = { ...network, timeoutMs: Math.min(network.timeoutMs, answerMs) };
+  return { ...ctx, settings: { ...ctx.settings, network: quick } };
+}
+
 function publishedLine(unpublished: number, behind: number): string {
   const here = unpublished === 0 ? 'Everything is published.' : `${counted(unpublished, 'version')} not published yet.`;
   return behind === 0
@@ -104,23 +113,21 @@ function lossOf(ctx: LockContext, { lost }: LockStatus): Problem[] {
   return [{ code, message, hint }];
 }
 
+const problem = ({ code, message, hint }: Problem): Problem => ({ code, message, hint });
+
 async function problemsOf(
   project: Project,
   unreachable: Failure | null,
   attempts: readonly Attempt[],
 ): Promise<Problem[]> {
-  const problems: Problem[] = (await largeNow(project)).map(({ code, message, hint }) => ({ code, message, hint }));
-  if (unreachable !== null)
-    problems.push({ code: unreachable.code, message: unreachable.message, hint: unreachable.hint });
+  const problems: Problem[] = (await largeNow(project)).map(problem);
   const disk = await diskProblem(project);
-  if (disk !== null) problems.push({ code: disk.code, message: disk.message, hint: disk.hint });
+  if (disk !== null) problems.push(problem(disk));
+  if (unreachable !== null && !(disk !== null && unreachable.row === 'disk-full')) problems.push(problem(unreachable));
   const rescue = await readRescue(project);
   if (rescue !== null) {
-    const { code, message, hint } = new Failure('rescued', {
-      branch: rescue.branch,
-      rescue: rescue.ref.replace(/^refs\/heads\//, ''),
-    });
-    problems.push({ code, message, hint });
+    const branch = rescue.ref.replace(/^refs\/heads\//, '');
+    problems.push(problem(new Failure('rescued', { branch: rescue.branch, rescue: branch })));
   }
   for (const attempt of attempts) {
     const failure = failureOf(attempt);

@@ -1,5 +1,5 @@
 import { tryGit } from '../git/run.ts';
-import { Failure } from '../model/failures.ts';
+import { Failure, ifDiskFull } from '../model/failures.ts';
 import { commitOf, keepAlive, loadView, type Loss, saveViewAfter, type View } from './cache.ts';
 import { capabilities } from './capabilities.ts';
 import type { LockContext } from './context.ts';
@@ -19,7 +19,9 @@ export async function lookAtLock(ctx: LockContext): Promise<Looked> {
     const before = await loadView(ctx);
     const view = await viewAfter(ctx, before, fetched.seen);
     const isNew = commitOf(view.seen) !== commitOf(before.seen) || before.checkedAt === null;
-    if (!(await saveViewAfter(ctx, before, view, isNew ? keepAlive(ctx, view.seen) : []))) continue;
+    // A full disk takes no notes: what was seen is true all the same.
+    const saved = saveViewAfter(ctx, before, view, isNew ? keepAlive(ctx, view.seen) : []);
+    if (!(await saved.catch(ifDiskFull(true)))) continue;
     return { outcome: 'read', view, verdict: verdictOn(ctx, view) };
   }
 }

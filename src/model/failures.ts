@@ -442,6 +442,14 @@ export function asFailure(thrown: unknown): Failure {
   return new Failure('internal', { detail }, thrown);
 }
 
+/** For `.catch()`: that the disk is full becomes `value`; anything else is thrown on. */
+export function ifDiskFull<T>(value: T): (error: unknown) => T {
+  return (error) => {
+    if (asFailure(error).row === 'disk-full') return value;
+    throw error;
+  };
+}
+
 function fill(text: string, details: Details): string {
   const shown = (key: string): string => {
     const value = String(details[key] ?? key);

@@ -1,4 +1,4 @@
-import { asFailure, Failure } from '../model/failures.ts';
+import { asFailure, Failure, ifDiskFull } from '../model/failures.ts';
 import { git } from '../git/run.ts';
 import { alone } from '../project/guard.ts';
 import { notPublished, type Project } from '../project/project.ts';
@@ -203,10 +203,8 @@ async function noteFailure<Published>(
   const nextAttemptAt = state === 'halted' ? null : clock.now() + delayMs;
   const { row, details } = failure;
   await noteAttempt(project, group, { ...attempt, state, nextAttemptAt, delayMs, failure: { row, details } }).catch(
-    (error: unknown) => {
-      // A disk that is full takes no notes either; what failed first is what is told.
-      if (asFailure(error).row !== 'disk-full') throw error;
-    },
+    // A disk that is full takes no notes either; what failed first is what is told.
+    ifDiskFull(undefined),
   );
   return { outcome: 'not-yet', failure, retryAt: nextAttemptAt };
 }
