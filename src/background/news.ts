@@ -1,6 +1,7 @@
 import { lockContext } from '../lock/context.ts';
 import { remoteRefs } from '../lock/look.ts';
 import { isAncestor } from '../lock/view.ts';
+import { isAway } from '../network/comeback.ts';
 import type { Project } from '../project/project.ts';
 import { readRescue } from '../push/rescue.ts';
 import type { Clock } from '../system/clock.ts';
@@ -30,8 +31,9 @@ export async function listenForNews(
   };
   while (!signal.aborted) {
     const ctx = await lockContext(project, clock, signal);
-    const found = await remoteRefs(ctx, [`refs/heads/${ctx.branch}`, `${rescues}*`]);
-    if (found.outcome === 'read') {
+    // While the publisher waits for the remote to come back, it asks for all of us.
+    const found = isAway(ctx.remote.url) ? null : await remoteRefs(ctx, [`refs/heads/${ctx.branch}`, `${rescues}*`]);
+    if (found?.outcome === 'read') {
       const ours = (await readRescue(project))?.ref;
       for (const [ref, commit] of found.refs) {
         if (ref.startsWith(rescues) && ref !== ours)

@@ -9,11 +9,15 @@ import { probeRemote } from '../lock/probe.ts';
 import { type LockStatus, lockStatus } from '../lock/status.ts';
 import { graceMs } from '../lock/time.ts';
 import { away, localFolder } from '../network/away.ts';
+import { checkRemote } from '../network/connectivity.ts';
 import { networkDrive } from '../system/network-drive.ts';
 import { type Check, failed, good, problem, remark } from './check.ts';
 
 /** Can it be reached, who has the lock, and what does it allow? Asked anew: somebody may have changed its settings. */
 export async function remoteChecks(ctx: LockContext): Promise<Check[]> {
+  // An answer is there soon, or there will be none.
+  const asked = await checkRemote(ctx, ctx.clock);
+  if (asked.failure !== null) return [failed('remote', asked.failure)];
   const { status, unreachable } = await lockStatus(ctx);
   if (unreachable !== null) return [failed('remote', await away(unreachable, ctx))];
   const beside = [

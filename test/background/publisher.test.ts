@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { listenForNews } from '../../src/background/news.ts';
 import { type PublisherEvent, startPublisher } from '../../src/background/publisher.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
@@ -22,7 +23,10 @@ interface Background {
 /** A project with one version to publish, and its publisher. Ends with the test. */
 async function background(url: string): Promise<Background> {
   const made = await projectWithRemote();
-  const project = { ...made.project, config: { ...made.project.config, network } };
+  const project = {
+    ...made.project,
+    config: { ...made.project.config, network, pull: { auto: true, pollSeconds: 0.1 } },
+  };
   await git(project.root, ['remote', 'set-url', 'origin', url]);
   const events: PublisherEvent[] = [];
   const publisher = startPublisher(project, systemClock, (event) => events.push(event));
@@ -57,8 +61,12 @@ test('while the host is away one project asks for all, nothing is pushed blindly
   const of = (name: string) => remote.requests.filter((request) => request.includes(`/${name}.git/`)).length;
   const asked = { song: of('song'), other: of('other') };
   const saves = [await ann.save(), await ben.save()];
+  const quiet = new AbortController();
+  const listening = listenForNews(ben.project, systemClock, quiet.signal, () => undefined);
   await until('the first one has asked three times more', () => of('song') >= asked.song + 3);
   expect(of('other')).toBe(asked.other);
+  quiet.abort();
+  await listening;
   // The work goes on, and what it began on is noted.
   const { entries } = await lookAtQueue(ben.project);
   expect(entries.map(({ kind }) => kind).toSorted()).toEqual(['intent', 'publish', 'publish']);
@@ -115,11 +123,13 @@ test('a push is broken off when it is held, nothing is sent meanwhile, and all g
   ann.publisher.hold('recording goes on');
   stalls = false;
   await ann.save();
-  await systemClock.sleep(700);
+  const waiting = async () => (await lookAtQueue(ann.project)).entries.filter(({ kind }) => kind === 'publish').length;
+  // What waits is in the queue all the same.
+  await until('both versions wait', async () => ann.events.length > 0 && (await waiting()) === 2);
+  await systemClock.sleep(500);
   // The lock is taken for the work that goes on: a few hundred bytes.
   expect(ann.events).toEqual([{ event: 'locked', outcome: 'acquired' }]);
-  // What waits is in the queue all the same.
-  expect((await lookAtQueue(ann.project)).entries.filter(({ kind }) => kind === 'publish')).toHaveLength(2);
+  expect(await waiting()).toBe(2);
   ann.publisher.hold(null);
   await until('all is published', () => published(ann));
   expect(await gitLine(remote.dir, ['rev-parse', 'main'])).toBe(await gitLine(ann.project.root, ['rev-parse', 'HEAD']));
