@@ -24,12 +24,7 @@ async function addSettled(root: string, env: Record<string, string>, settled: Se
   const movedBefore = await moved(root, settled);
   if (movedBefore.length > 0) return movedBefore;
   const media = await withoutDelta(root, settled);
-  for (const [paths, settings] of [
-    // Audio hardly deflates: 2.6 s instead of 17 s for 480 MB; the low threshold streams files instead of holding them.
-    [settled.filter((one) => media.has(one.path)), ['-c', 'core.compression=0', '-c', 'core.bigFileThreshold=1m']],
-    // Everything else must delta and deflate: 20 saves of a 21 MB text would cost 401 MB otherwise.
-    [settled.filter((one) => !media.has(one.path)), []],
-  ] as const) {
+  for (const { paths, settings } of groups(settled, media)) {
     if (paths.length === 0) continue;
     const args = [...settings, 'add', '--pathspec-from-file=-', '--pathspec-file-nul'];
     const input = paths.map((one) => one.path).join('\0');
@@ -42,6 +37,28 @@ async function addSettled(root: string, env: Record<string, string>, settled: Se
   }
   // A file that grew under it gives exit 0 and a torn blob: only the stats tell.
   return await moved(root, settled);
+}
+
+/** From this size on (bytes) git streams a file into a pack of its own instead of holding it whole. */
+const streamed = { media: 1_048_576n, other: 536_870_912n };
+
+/**
+ * Small and large files go to git in turn: with fsyncMethod=batch git 2.39 fails where one call makes loose objects and a
+ * pack ("unable to rename temporary file").
+ */
+function groups(settled: readonly Settled[], media: ReadonlySet<string>) {
+  const kinds = [
+    // Audio hardly deflates: 2.6 s instead of 17 s for 480 MB.
+    { isMedia: true, above: streamed.media, settings: ['-c', 'core.compression=0'] },
+    // Everything else must delta and deflate: 20 saves of a 21 MB text would cost 401 MB otherwise.
+    { isMedia: false, above: streamed.other, settings: [] },
+  ];
+  return kinds.flatMap(({ isMedia, above, settings }) =>
+    [false, true].map((isLarge) => ({
+      settings: [...settings, '-c', `core.bigFileThreshold=${above}`],
+      paths: settled.filter(({ path, stat }) => media.has(path) === isMedia && stat.size > above === isLarge),
+    })),
+  );
 }
 
 /** Which of these carry the `-delta` attribute: that is how `init` marks media. */

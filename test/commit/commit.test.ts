@@ -227,3 +227,22 @@ test('indexes that a killed process left behind are removed, those in use and th
   await removeLeftovers(project, Date.now() + 3_700_000);
   expect(await fs.readdir(folder)).toEqual(['index-mine']);
 });
+
+test('small and large files, takes and others, come into one version together', async () => {
+  const { project } = await projectWithRemote({ '.gitattributes': '*.wav -delta -text\n' });
+  const files = { 'a.wav': 3, 'b.wav': 1_048_576, 'c.wav': 3_000_000, 'd.wav': 5, 'e.zip': 3_000_000, 'f.txt': 4 };
+  await write(
+    project.root,
+    Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, Buffer.alloc(bytes, name)])),
+  );
+  // With a threshold of the user's own, all else would be mixed, too.
+  await git(project.root, ['config', 'core.bigFileThreshold', '1m']);
+  await committed(project, { settled: Object.keys(files) });
+  expect(await statusLines(project.root)).toEqual([]);
+  const sizes = await git(project.root, ['cat-file', '--batch-check=%(objectsize)'], {
+    input: Object.keys(files)
+      .map((name) => `HEAD:${name}`)
+      .join('\n'),
+  });
+  expect(sizes.trim().split('\n').map(Number)).toEqual(Object.values(files));
+});
