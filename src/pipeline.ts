@@ -50,6 +50,7 @@ export async function watchAndPublish(
     const keeper = startKeeper(project, profile, clock, (event) => {
       if (event.event === 'opened') publisher.wantLock([]);
       else tell(event);
+      if (event.event === 'lock-idle') publisher.setAside();
     });
     const publisher = startPublisher(
       project,

@@ -7,6 +7,7 @@ import { noteIntent } from '../queue/entries.ts';
 import { rebuildQueue } from '../queue/rebuild.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
 import { publishQueue, type Taken, takeLock } from '../sync/publish.ts';
+import { setAside } from '../sync/set-aside.ts';
 import { startReach } from './reach.ts';
 
 export type PublisherEvent =
@@ -26,6 +27,8 @@ export interface Publisher {
   wake(): void;
   /** A save is coming: take the lock now, so that nobody starts work that must wait. */
   wantLock(paths: readonly string[]): void;
+  /** Nobody works here any more: what the remote turns down must not wait for them on this computer alone. */
+  setAside(): void;
   /** Nothing is sent until it is called with null. A try that is under way breaks off, and goes on after its last part. */
   hold(reason: string | null): void;
   /** Ends after the try that is under way. */
@@ -50,7 +53,7 @@ export function startPublisher(
   const stopped = new AbortController();
   let held = new AbortController();
   let wakeUp = new AbortController();
-  const wanted = { lock: false, publish: true };
+  const wanted = { lock: false, publish: true, aside: false };
   let last = '';
 
   const onLocked = (outcome: Taken): void => tell({ event: 'locked', outcome });
@@ -88,6 +91,8 @@ export function startPublisher(
     let urgency: 'reachable' | 'when-due' = isBack ? 'reachable' : 'when-due';
     isBack = false;
     if (wanted.lock && config.lock.auto && (await earlyLock())) urgency = 'reachable';
+    if (wanted.aside && (await setAside(project, await lockContext(project, clock)))) wanted.publish = true;
+    wanted.aside = false;
     if (!wanted.publish) return Infinity;
     const silence = reach.silence();
     if (silence !== null || held.signal.aborted || !config.push.auto) return await keep(silence);
@@ -196,6 +201,10 @@ export function startPublisher(
     wantLock(paths) {
       wanted.lock = true;
       workedOn = [...paths];
+      ring();
+    },
+    setAside() {
+      wanted.aside = true;
       ring();
     },
     hold(reason) {
