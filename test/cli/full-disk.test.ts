@@ -19,7 +19,14 @@ test('on a disk that is full to the last byte status still answers, and says so;
   const run = async (...args: string[]) => await oxenvcs([...args, '--json'], { cwd: song });
   expect((await run('push')).code).toBe(0);
   await git(song, ['commit', '--quiet', '--allow-empty', '-m', 'a version that waits']);
-  // Somebody else has changed the lock since, so that there is something to be noted.
+  // Nothing is new on the remote: only when it was asked would be noted.
+  await run('status');
+  const first = await fillUp(disk);
+  const asked = await run('status');
+  expect(asked.stderr).toBe('');
+  expect(asked.json()).toMatchObject({ remote: { reachable: true }, lock: { source: 'remote' } });
+  await fs.rm(first);
+  // Somebody else has changed the lock since, which cannot even be fetched.
   const other = path.join(path.dirname(remote.dir), 'other');
   await git(path.dirname(remote.dir), ['clone', '--quiet', remote.dir, other]);
   for (const args of [
