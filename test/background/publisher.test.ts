@@ -110,6 +110,24 @@ test('a remote that answers but fails each push is tried ever more seldom; by ha
   await publisher.stop();
 });
 
+test('a server that asks to be left alone is left alone: no try, no question, also after a restart', async () => {
+  const remote = await httpRemote();
+  remote.trouble = () => ({ status: 429, headers: { 'Retry-After': '60' } });
+  const ann = await background(remote.url);
+  await until('it was told so', () => waits(ann));
+  const [attempt] = await readAttempts(ann.project);
+  expect(attempt?.delayMs).toBeGreaterThanOrEqual(60_000);
+  const asked = remote.requests.length;
+  await ann.save();
+  // Longer than a question is apart from the next.
+  await systemClock.sleep(1000);
+  await ann.publisher.stop();
+  const again = startPublisher(ann.project, systemClock, () => undefined);
+  await systemClock.sleep(500);
+  await again.stop();
+  expect(remote.requests).toHaveLength(asked);
+});
+
 test('a push is broken off when it is held, nothing is sent meanwhile, and all goes out afterwards', async () => {
   const remote = await httpRemote();
   let [pushes, stalls] = [0, true];
