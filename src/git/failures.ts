@@ -193,5 +193,5 @@ function sentence(line: string): string {
   return line
     .replace(/^(fatal|error|remote|ERROR|ssh): /, '')
     .replace(/^unable to access '\S*': /, '')
-    .replace(/[.\s]+$/, '');
+    .replace(/[.:\s]+$/, '');
 }
