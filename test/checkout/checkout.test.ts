@@ -210,9 +210,10 @@ test('HEAD cannot be moved: all goes back, with the times that were', async () =
   );
   const old = new Date('2020-01-01');
   await fs.utimes(path.join(project.root, 'B.wav'), old, old);
-  // As another git leaves it that was killed while it moved the branch.
-  await write(project.gitDir, { 'refs/heads/main.lock': '' });
-  await expect(checkOut(project, arrival)).rejects.toMatchObject({ row: 'busy' });
+  // The branch's log cannot be written.
+  await fs.rm(path.join(project.gitDir, 'logs', 'refs', 'heads', 'main'));
+  await write(project.gitDir, { 'logs/refs/heads/main/x': '' });
+  await expect(checkOut(project, arrival)).rejects.toMatchObject({ row: 'git-failed' });
   expect([await head(project), await statusLines(project.root)]).toEqual([from, []]);
   expect(await read(project, 'A.song')).toBe('one');
   expect((await fs.stat(path.join(project.root, 'B.wav'))).mtime).toEqual(old);
