@@ -6,7 +6,8 @@ import type { Transfer } from '../push/transfer.ts';
 import { noteIntent } from '../queue/entries.ts';
 import { rebuildQueue } from '../queue/rebuild.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
-import { publishQueue, type Taken, takeLock } from '../sync/publish.ts';
+import { type Taken, takeLock } from '../sync/onto.ts';
+import { publishQueue } from '../sync/publish.ts';
 import { setAside } from '../sync/set-aside.ts';
 import { startReach } from './reach.ts';
 

@@ -1,7 +1,8 @@
 import { Failure } from '../model/failures.ts';
 import { branchTip, type Project } from '../project/project.ts';
 import type { Transfer } from '../push/transfer.ts';
-import { type Pushed, publishQueue } from '../sync/publish.ts';
+import type { Pushed } from '../sync/onto.ts';
+import { publishQueue } from '../sync/publish.ts';
 import { command, type Context } from './command.ts';
 import { counted } from './format.ts';
 import type { Answer } from './output.ts';

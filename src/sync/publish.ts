@@ -1,40 +1,22 @@
-import { fitToLimit } from './fit.ts';
-import { loadView } from '../lock/cache.ts';
-import { acquireLock } from '../lock/lease.ts';
-import { withLease } from '../lock/heartbeat.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
 import { failureOf, lookAtLock } from '../lock/view.ts';
 import { Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import { away } from '../network/away.ts';
-import { whoHas } from '../project/guard.ts';
 import { type Project, remoteUrl } from '../project/project.ts';
 import { publishPrepared } from '../push/prepare.ts';
-import { publish } from '../push/publish.ts';
 import { beginRescue, endRescue, noteRescued, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
 import { tidy, withoutDamaged } from '../push/tidy.ts';
 import { stateAfter, type Urgency } from '../queue/attempts.ts';
 import { type Drained, drain } from '../queue/drain.ts';
 import { endIntents, noteRescue, removeEntries } from '../queue/entries.ts';
-import type { Transfer } from '../push/transfer.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
+import { fitToLimit } from './fit.ts';
 import { meet } from './meet.ts';
+import { ontoBranch, options, type Pushed, type Sending, tryOnto } from './onto.ts';
 import { askTeam, contains, knownTeam, type Team } from './team.ts';
 
-/** What one push did, as `push --json` gives it. */
-export interface Pushed {
-  outcome: 'pushed' | 'up-to-date';
-  commit: string;
-  parts: number;
-  resumedParts: number;
-  bytesSent: number;
-  /** It could not go onto the team's branch: the branch on the remote that it is kept on. */
-  rescue: string | null;
-  /** It went out as a join with what the team published meanwhile, which is not in the folder yet. */
-  joined: boolean;
-}
-
-export interface PublishPorts {
+export interface PublishPorts extends Sending {
   clock: Clock;
   signal: AbortSignal;
   /** How long another process that publishes is waited for, ms. */
@@ -42,17 +24,9 @@ export interface PublishPorts {
   urgency: Urgency;
   /** Only what goes out together with the entry of this id. */
   only?: string;
-  /** The lock is ours now. */
-  onLocked?: (outcome: Taken) => void;
-  /** How far a push is that takes a while. */
-  onTransfer?: (transfer: Transfer) => void;
-  /** A part that breaks off is sent again (`--no-retry`: not). */
-  retry?: boolean;
   /** The wait before what failed is tried again by itself, ms; null, or not given: as the settings say. */
   backoffMs?: (attempts: number, failure: Failure) => number | null;
 }
-
-type Sending = Pick<PublishPorts, 'onLocked' | 'onTransfer' | 'retry'>;
 
 /**
  * One pass: takes the lock if it is free, then everything that waits goes out, each branch as one atomic push. Files that
@@ -158,32 +132,6 @@ async function assertNotHeld(ctx: LockContext): Promise<void> {
   throw failureOf(ctx, verdict);
 }
 
-/** `moved`: somebody was first. `taken-from-us`: the lock was, and somebody else works under it now. */
-async function tryOnto(
-  project: Project,
-  ctx: LockContext,
-  commit: string,
-  sending: Sending,
-): Promise<Pushed | 'moved' | 'taken-from-us'> {
-  try {
-    return await ontoBranch(project, ctx, commit, sending);
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    if (error.row === 'remote-moved' || error.row === 'stale-base') return 'moved';
-    if (error.code === 'LOCK_HELD' && (await loadView(ctx)).lost !== null) return 'taken-from-us';
-    throw error;
-  }
-}
-
-/** Throws the failure that prevented it. */
-async function ontoBranch(project: Project, ctx: LockContext, commit: string, sending: Sending): Promise<Pushed> {
-  if (!project.config.lock.auto) return await publishCommit(ctx, commit, sending);
-  // Without a watcher nobody would renew it or give it back.
-  if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(project, ctx, commit, sending);
-  sending.onLocked?.(await takeLock(project, ctx, commit));
-  return await publishCommit(ctx, commit, sending);
-}
-
 /** Noted first: whatever becomes of HEAD, and of this try, the commit goes to the rescue branch in the end. */
 async function divert(
   project: Project,
@@ -214,44 +162,4 @@ async function pushRescue(
   if ('failure' in moved) throw await away(moved.failure, ctx);
   await endIntents(project);
   return { outcome: 'pushed', commit: tip, ...sent, rescue: ref.replace(/^refs\/heads\//, ''), joined: false };
-}
-
-/** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
-async function publishUnderLease(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
-  // Should it be lost meanwhile, the push is not cut off: its parts serve the rescue branch, and the fence holds.
-  const leased = await withLease(ctx, { how: 'save', tip }, async () => await publishCommit(ctx, tip, sending));
-  if (leased.outcome === 'done') {
-    await endIntents(project);
-    return leased.value;
-  }
-  throw await away(leased.failure, ctx);
-}
-
-/** Throws the failure that prevented it. */
-async function publishCommit(ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
-  const { moved, ...sent } = await publishPrepared(
-    ctx,
-    options(ctx, tip, sending),
-    async (using, before) => await publish(using, { tip, before }),
-  );
-  if ('failure' in moved) throw await away(moved.failure, ctx);
-  const { commit } = moved;
-  if (moved.outcome === 'published') return { outcome: 'pushed', commit, ...sent, rescue: null, joined: false };
-  return { outcome: 'up-to-date', commit, ...sent, parts: 0, rescue: null, joined: false };
-}
-
-const options = ({ settings }: LockContext, tip: string, { onTransfer, retry = true }: Sending) => ({
-  tip,
-  onTransfer,
-  patience: retry ? settings.network.maxRetries : 0,
-});
-
-export type Taken = 'acquired' | 'already-mine' | 'taken-over';
-
-/** For a save, or for `tip`, which is to be published. Throws where somebody else has it, or the remote cannot be asked. */
-export async function takeLock(project: Project, ctx: LockContext, tip?: string): Promise<Taken> {
-  const acquired = await acquireLock(ctx, { how: 'save', ...(tip === undefined ? {} : { tip }) });
-  if ('failure' in acquired) throw await away(acquired.failure, ctx);
-  await endIntents(project);
-  return acquired.outcome;
 }

@@ -1,7 +1,8 @@
 import { profileNamed } from '../../src/daw/match.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
 import { git, gitLine } from '../../src/git/run.ts';
-import { type Pushed, publishQueue } from '../../src/sync/publish.ts';
+import type { Pushed } from '../../src/sync/onto.ts';
+import { publishQueue } from '../../src/sync/publish.ts';
 import { type Pulled, pull } from '../../src/sync/pull.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { fileRemote, type Remote } from './remotes.ts';

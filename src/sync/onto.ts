@@ -1,0 +1,106 @@
+import { acquireLock } from '../lock/lease.ts';
+import { loadView } from '../lock/cache.ts';
+import type { LockContext } from '../lock/context.ts';
+import { withLease } from '../lock/heartbeat.ts';
+import { Failure } from '../model/failures.ts';
+import { away } from '../network/away.ts';
+import { whoHas } from '../project/guard.ts';
+import type { Project } from '../project/project.ts';
+import { publishPrepared } from '../push/prepare.ts';
+import { publish } from '../push/publish.ts';
+import type { Transfer } from '../push/transfer.ts';
+import { endIntents } from '../queue/entries.ts';
+
+/** What one push did, as `push --json` gives it. */
+export interface Pushed {
+  outcome: 'pushed' | 'up-to-date';
+  commit: string;
+  parts: number;
+  resumedParts: number;
+  bytesSent: number;
+  /** It could not go onto the team's branch: the branch on the remote that it is kept on. */
+  rescue: string | null;
+  /** It went out as a join with what the team published meanwhile, which is not in the folder yet. */
+  joined: boolean;
+}
+
+/** How one push is made. */
+export interface Sending {
+  /** The lock is ours now. */
+  onLocked?: (outcome: Taken) => void;
+  /** How far a push is that takes a while. */
+  onTransfer?: (transfer: Transfer) => void;
+  /** A part that breaks off is sent again (`--no-retry`: not). */
+  retry?: boolean;
+}
+
+/** `moved`: somebody was first. `taken-from-us`: the lock was, and somebody else works under it now. */
+export async function tryOnto(
+  project: Project,
+  ctx: LockContext,
+  commit: string,
+  sending: Sending,
+): Promise<Pushed | 'moved' | 'taken-from-us'> {
+  try {
+    return await ontoBranch(project, ctx, commit, sending);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    if (error.row === 'remote-moved' || error.row === 'stale-base') return 'moved';
+    if (error.code === 'LOCK_HELD' && (await loadView(ctx)).lost !== null) return 'taken-from-us';
+    throw error;
+  }
+}
+
+/** Onto the team's branch, under the lock. Throws the failure that prevented it. */
+export async function ontoBranch(
+  project: Project,
+  ctx: LockContext,
+  commit: string,
+  sending: Sending,
+): Promise<Pushed> {
+  if (!project.config.lock.auto) return await publishCommit(ctx, commit, sending);
+  // Without a watcher nobody would renew it or give it back.
+  if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(project, ctx, commit, sending);
+  sending.onLocked?.(await takeLock(project, ctx, commit));
+  return await publishCommit(ctx, commit, sending);
+}
+
+/** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
+async function publishUnderLease(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
+  // Should it be lost meanwhile, the push is not cut off: its parts serve the rescue branch, and the fence holds.
+  const leased = await withLease(ctx, { how: 'save', tip }, async () => await publishCommit(ctx, tip, sending));
+  if (leased.outcome === 'done') {
+    await endIntents(project);
+    return leased.value;
+  }
+  throw await away(leased.failure, ctx);
+}
+
+/** Throws the failure that prevented it. */
+async function publishCommit(ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
+  const { moved, ...sent } = await publishPrepared(
+    ctx,
+    options(ctx, tip, sending),
+    async (using, before) => await publish(using, { tip, before }),
+  );
+  if ('failure' in moved) throw await away(moved.failure, ctx);
+  const { commit } = moved;
+  if (moved.outcome === 'published') return { outcome: 'pushed', commit, ...sent, rescue: null, joined: false };
+  return { outcome: 'up-to-date', commit, ...sent, parts: 0, rescue: null, joined: false };
+}
+
+export const options = ({ settings }: LockContext, tip: string, { onTransfer, retry = true }: Sending) => ({
+  tip,
+  onTransfer,
+  patience: retry ? settings.network.maxRetries : 0,
+});
+
+export type Taken = 'acquired' | 'already-mine' | 'taken-over';
+
+/** For a save, or for `tip`, which is to be published. Throws where somebody else has it, or the remote cannot be asked. */
+export async function takeLock(project: Project, ctx: LockContext, tip?: string): Promise<Taken> {
+  const acquired = await acquireLock(ctx, { how: 'save', ...(tip === undefined ? {} : { tip }) });
+  if ('failure' in acquired) throw await away(acquired.failure, ctx);
+  await endIntents(project);
+  return acquired.outcome;
+}
