@@ -68,6 +68,11 @@ export async function finishCheckout(project: Project): Promise<boolean> {
 const busy = (pid: number | null): Failure =>
   new Failure('busy', { detail: `Process ${pid ?? '?'} is bringing versions into this project` });
 
+/** Would it be done now? Throws what `checkOut` throws where it would not. */
+export async function assertCanCheckOut(project: Project, arrival: Arrival): Promise<void> {
+  await assertSafe(project, arrival, await diffTrees(project.root, arrival.from, arrival.to));
+}
+
 async function assertSafe(project: Project, arrival: Arrival, changes: readonly TreeChange[]): Promise<void> {
   const reason = await whyNotNow(project);
   if (reason !== null) throw new Failure('not-now', { detail: reason });

@@ -16,13 +16,31 @@ export const push = command({
   run: async (_, context) => await pushNow(await context.project(), context),
 });
 
-/**
- * Publishes what waits, or only what goes out together with one entry, trying again what may succeed. Throws the failure
- * that is left in the end; what waits stays queued.
- */
+/** `push`, and what else publishes what waits, or only what goes out together with one entry. Throws as `publishNow` does. */
 export async function pushNow(project: Project, context: Context, only?: string): Promise<Answer> {
-  const { clock, signal, output, retry } = context;
   const { branch } = project.config;
+  const { pushed, versions, ...rest } = await publishNow(project, context, only);
+  if (pushed.rescue !== null) throw new Failure('rescued', { branch, rescue: pushed.rescue });
+  return {
+    data: { ...pushed, branch, ...rest },
+    lines: [
+      versions === 0 ? 'Everything is published.' : `${counted(versions, 'version')} published.`,
+      ...(pushed.joined ? ['Joined with what the team published; bring that in with `oxenvcs pull`.'] : []),
+    ],
+  };
+}
+
+interface Published {
+  /** The last push. */
+  pushed: Pushed;
+  versions: number;
+  durationMs: number;
+  attempts: number;
+}
+
+/** Publishes what waits, trying again what may succeed. Throws the failure that is left in the end; what waits stays queued. */
+export async function publishNow(project: Project, context: Context, only?: string): Promise<Published> {
+  const { clock, signal, output, retry } = context;
   const started = clock.monotonic();
   const ports = {
     clock,
@@ -43,13 +61,11 @@ export async function pushNow(project: Project, context: Context, only?: string)
     return drained;
   };
   const { attempts } = await withRetries(project, context, 'push', once, (drained) => drained.length > 0);
-  const pushed = published.at(-1)?.pushed ?? (await nothing(project));
-  if (pushed.rescue !== null) throw new Failure('rescued', { branch, rescue: pushed.rescue });
-  const durationMs = Math.round(clock.monotonic() - started);
-  const versions = published.reduce((sum, one) => sum + one.versions, 0);
   return {
-    data: { ...pushed, branch, durationMs, attempts },
-    lines: [versions === 0 ? 'Everything is published.' : `${counted(versions, 'version')} published.`],
+    pushed: published.at(-1)?.pushed ?? (await nothing(project)),
+    versions: published.reduce((sum, one) => sum + one.versions, 0),
+    durationMs: Math.round(clock.monotonic() - started),
+    attempts,
   };
 }
 

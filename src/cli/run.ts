@@ -3,6 +3,7 @@ import yargs, { type Argv } from 'yargs';
 import { asFailure, Failure } from '../model/failures.ts';
 import { type Command, type GlobalOptions, type Main, makeContext } from './command.ts';
 import { clone } from './clone.ts';
+import { conflict } from './conflict.ts';
 import { daemon } from './daemon.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -17,6 +18,7 @@ import { push } from './push.ts';
 import { queue } from './queue.ts';
 import { remove } from './remove.ts';
 import { status } from './status.ts';
+import { sync } from './sync.ts';
 import { watch } from './watch.ts';
 
 interface Group {
@@ -35,6 +37,8 @@ const commands = [
   queue,
   push,
   pull,
+  sync,
+  conflict,
   log,
   hooks,
   net,

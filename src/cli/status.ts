@@ -19,7 +19,9 @@ import { lookAtQueue } from '../queue/rebuild.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { remoteKind } from '../setup/remote.ts';
 import { ifMissing } from '../system/disk.ts';
+import { conflictsOf } from '../sync/conflicts.ts';
 import { command } from './command.ts';
+import { conflictFailure } from './conflict.ts';
 import { daemonStatus } from './daemon.ts';
 import { counted } from './format.ts';
 import { describeLock } from './lock.ts';
@@ -124,8 +126,10 @@ async function problemsOf(
   const disk = await diskProblem(project);
   if (disk !== null) problems.push(problem(disk));
   if (unreachable !== null && !(disk !== null && unreachable.row === 'disk-full')) problems.push(problem(unreachable));
+  const conflicts = await conflictsOf(project);
+  problems.push(...conflicts.map((one) => problem(conflictFailure(one))));
   const rescue = await readRescue(project);
-  if (rescue !== null) {
+  if (rescue !== null && !conflicts.some(({ isOurs }) => isOurs)) {
     const branch = rescue.ref.replace(/^refs\/heads\//, '');
     problems.push(problem(new Failure('rescued', { branch: rescue.branch, rescue: branch })));
   }

@@ -18,6 +18,7 @@ export interface Parted {
   compared: Compared;
   /** They never had a version in common, and the team's branch holds a session that ours does not know: another project. */
   unrelated: boolean;
+  daw: DawProfile;
 }
 
 /** How two commits stand to each other. */
@@ -37,7 +38,7 @@ export async function relate(project: Project, ours: string, theirs: string): Pr
   const daw = await dawOf(project, [ours, theirs]);
   const known = new Set(here.map(({ path }) => path));
   const unrelated = bases.length === 0 && there.some(({ path }) => isSession(daw, path) && !known.has(path));
-  return { is: 'parted', ours, theirs, here, there, compared: compare(daw, here, there), unrelated };
+  return { is: 'parted', ours, theirs, here, there, compared: compare(daw, here, there), unrelated, daw };
 }
 
 async function mergeBases(root: string, ours: string, theirs: string): Promise<string[]> {

@@ -183,12 +183,28 @@ const rows = {
   rescued: {
     code: 'CONFLICT',
     say: 'The team went on with {branch} without your versions: yours are on the remote as {rescue}, and here as they were.',
-    hint: 'Nothing is overwritten. Speak with the others and join the two with `git pull --no-rebase`; until then your saves go to that branch.',
+    hint: 'Nothing is overwritten. Speak with the others, then see `oxenvcs conflict list`; until it is resolved your saves go to that branch.',
   },
   diverged: {
     code: 'CONFLICT',
     say: 'The team and this folder both have versions of {branch} that the other lacks.',
-    hint: 'Nothing is overwritten: yours are kept here. Speak with the others, join the two with `git pull --no-rebase`, then run `oxenvcs push`.',
+    hint: 'Nothing is overwritten: yours are kept here. Run `oxenvcs sync`: it joins the two where they have nothing in common, and else says what to decide.',
+  },
+  conflict: {
+    code: 'CONFLICT',
+    say: '{mine} and {theirs} have both worked on {files}.',
+    hint: 'Both versions are safe. Speak with each other, then `oxenvcs conflict resolve {id} --keep mine|theirs|both`.',
+  },
+  'no-conflict': {
+    code: 'USAGE',
+    say: 'There is no open conflict {id}.',
+    hint: 'See `oxenvcs conflict list`; somebody may have resolved it.',
+  },
+  'not-published-yet': {
+    code: 'BUSY',
+    say: 'There are versions in this folder that the team does not have yet.',
+    hint: 'Publish them first with `oxenvcs sync`, then try again.',
+    retryable: true,
   },
   unrelated: {
     code: 'CONFLICT',

@@ -14,7 +14,7 @@ import { type Clock, isoTime } from '../system/clock.ts';
 import { fitToLimit } from './fit.ts';
 import { meet } from './meet.ts';
 import { ontoBranch, options, type Pushed, type Sending, tryOnto } from './onto.ts';
-import { askTeam, contains, knownTeam, type Team } from './team.ts';
+import { askTeam, contains, knownTeam } from './team.ts';
 
 export interface PublishPorts extends Sending {
   clock: Clock;
@@ -87,12 +87,15 @@ const rounds = 6;
  * rescue branch. Throws the failure that prevented it.
  */
 async function publishTip(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
-  const open = await readRescue(project);
   // What is known from before is mostly right; but a rescue is neither begun nor ended on hearsay.
-  let team = open === null ? await knownTeam(project) : await askTeam(project, ctx.signal);
-  const rescue = open !== null && (await goesOn(project, open, team, tip)) ? open : null;
+  let asked = (await readRescue(project)) !== null;
+  let team = asked ? await askTeam(project, ctx.signal) : await knownTeam(project);
+  const open = await readRescue(project);
+  // What does not build on what was rescued (the user has rewritten it) would push that off the remote.
+  const goesOn = open?.tip === undefined || (await contains(project.root, tip, open.tip));
+  const rescue = goesOn ? open : null;
   const aside = async () => await divert(project, ctx, rescue ?? (await beginRescue(project, ctx)), tip, sending);
-  for (let round = 1, asked = open !== null; ; round++, asked = true) {
+  for (let round = 1; ; round++) {
     const met = await meet(project, tip, team);
     if (met.outcome === 'unrelated') {
       if (asked) throw new Failure('unrelated', { branch: ctx.branch, remote: ctx.remote.name });
@@ -110,17 +113,8 @@ async function publishTip(project: Project, ctx: LockContext, tip: string, sendi
       if (round >= rounds) throw new Failure('remote-moved', { branch: ctx.branch });
     }
     team = await askTeam(project, ctx.signal);
+    asked = true;
   }
-}
-
-/**
- * Does that rescue stand for this version, too? Not once it was resolved, by whomever, nor where the version does not
- * build on what was rescued (the user has rewritten it): that must not be lost on the remote.
- */
-async function goesOn({ root }: Project, { tip: rescued }: Rescue, team: Team, tip: string): Promise<boolean> {
-  if (rescued === undefined) return true;
-  const resolved = team.tip !== null && !team.gone && (await contains(root, team.tip, rescued));
-  return !resolved && (await contains(root, tip, rescued));
 }
 
 /** While somebody holds the lock, what cannot be joined waits as everything else does. */

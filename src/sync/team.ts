@@ -3,6 +3,7 @@ import { redact } from '../git/redact.ts';
 import { git, gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
+import { endRescue, readRescue } from '../push/rescue.ts';
 import { keep } from '../queue/refs.ts';
 import { type Project, refCommit, remoteBranchRef, remoteUrl } from '../project/project.ts';
 
@@ -51,7 +52,15 @@ export async function askTeam(project: Project, signal?: AbortSignal): Promise<T
     // A push of ours that landed meanwhile knows better: the old value makes it a compare-and-swap.
     await tryGit(root, ['update-ref', tracking, now, before ?? '']);
   }
-  return await knownTeam(project);
+  const team = await knownTeam(project);
+  await endResolved(project, team);
+  return team;
+}
+
+/** Somebody may have resolved what was rescued from here. */
+async function endResolved(project: Project, { tip }: Team): Promise<void> {
+  const rescued = (await readRescue(project))?.tip;
+  if (rescued !== undefined && tip !== null && (await contains(project.root, tip, rescued))) await endRescue(project);
 }
 
 /** What was fetched, until it is known to be news. */

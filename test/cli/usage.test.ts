@@ -34,7 +34,7 @@ test('no sentence names a command that does not exist', async () => {
   for (const name of await fs.readdir(src, { recursive: true })) {
     if (!name.endsWith('.ts')) continue;
     const text = await fs.readFile(path.join(src, name), 'utf8');
-    for (const [, words = ''] of text.matchAll(/`oxenvcs ((?:lock |queue )?[a-z]+)/g)) named.add(words);
+    for (const [, words = ''] of text.matchAll(/`oxenvcs ((?:lock |queue |conflict )?[a-z]+)/g)) named.add(words);
   }
   expect(named.size).toBeGreaterThan(5);
   for (const words of named) {

@@ -3,19 +3,10 @@ import { expect, test } from 'vitest';
 import { compare, decide } from '../../src/conflict/compare.ts';
 import { genericProfile, profileNamed } from '../../src/daw/match.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
-import type { TreeChange, TreeEntry } from '../../src/git/tree.ts';
+import type { TreeEntry } from '../../src/git/tree.ts';
+import { changes, type Files } from '../support/trees.ts';
 
 const live = profileNamed('live') as DawProfile;
-
-type Files = Record<string, string>;
-const entry = (text: string | undefined): TreeEntry | null =>
-  text === undefined ? null : { mode: '100644', oid: text };
-
-function changes(base: Files, side: Files): TreeChange[] {
-  return [...new Set([...Object.keys(base), ...Object.keys(side)])]
-    .filter((path) => base[path] !== side[path])
-    .map((path) => ({ path, old: entry(base[path]), next: entry(side[path]) }));
-}
 
 /** What becomes of `base` that one side made `ours` of and the other `theirs`. */
 function meet(base: Files, ours: Files, theirs: Files, profile = live) {
