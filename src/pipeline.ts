@@ -16,6 +16,7 @@ import { largeFiles } from './background/large-files.ts';
 import { listenForNews } from './background/news.ts';
 import { startPublisher } from './background/publisher.ts';
 import { noRoomInVault, watchDisk } from './background/room.ts';
+import { startTidier } from './background/tidy.ts';
 import { enqueue } from './queue/entries.ts';
 import { type Clock, isoTime } from './system/clock.ts';
 import { exists } from './system/disk.ts';
@@ -66,6 +67,7 @@ export async function watchAndPublish(
     await removeLeftovers(project, clock.now());
     await bringIndexUp(project);
     const ended = AbortSignal.any([signal, lost]);
+    const tidier = startTidier(project, profile, clock, tell);
     const large = largeFiles(project, tell);
     const disk = watchDisk(project, tell);
     const listening = listenForNews(project, clock, ended, tell).catch((error: unknown) => {
@@ -109,6 +111,7 @@ export async function watchAndPublish(
               });
             tell({ event: 'version', commit, message: subject });
             publisher.wake();
+            tidier.stored();
           }),
         tell: (event) => {
           if (event.event === 'changed') publisher.wantLock(event.paths);
@@ -116,12 +119,14 @@ export async function watchAndPublish(
           if (event.event === 'recording') publisher.hold(event.takes.length > 0 ? 'recording goes on' : null);
           if (event.event === 'state') {
             keeper.active();
+            tidier.stir(event.state === 'clean' || event.why === 'media-only' || event.why === 'no-room');
             noteWatcher(project, event);
           }
           tell(event);
         },
       });
     } finally {
+      await tidier.stop();
       await publisher.stop();
       await keeper.stop();
       await listening;

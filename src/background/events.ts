@@ -5,6 +5,7 @@ import type { LeftOutEvent } from './large-files.ts';
 import type { NewsEvent } from './news.ts';
 import type { PublisherEvent } from './publisher.ts';
 import type { DiskEvent } from './room.ts';
+import type { TidyEvent } from './tidy.ts';
 
 /** What is told on a save's way, and how it is said. */
 export type PipelineEvent =
@@ -13,6 +14,7 @@ export type PipelineEvent =
   | NewsEvent
   | LeftOutEvent
   | DiskEvent
+  | TidyEvent
   | Exclude<KeeperEvent, { event: 'opened' }>
   | { event: 'watching'; project: string; daw: string }
   | { event: 'version'; commit: string; message: string }
@@ -60,6 +62,7 @@ export function describeEvent(event: PipelineEvent): string | null {
       return 'The team published a new version. Bring it in with `oxenvcs pull` when your DAW is closed.';
     case 'rescued-elsewhere':
       return `Somebody’s versions could not go onto the team’s branch; they are kept on the remote as ${event.branch}. Speak with them before you go on.`;
+    case 'tidied':
     case 'transfer':
     case 'recording':
     case 'changed':

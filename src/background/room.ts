@@ -16,7 +16,17 @@ export interface DiskEvent {
   failure: Failure;
 }
 
-/** How much may still be stored: `disk.reserveBytes` stay free for what is being recorded. Tells, once, that it gets less. */
+/** How much may still be stored: `disk.reserveBytes` stay free for what is being recorded. */
+export async function roomIn({ gitDir, config }: Pick<Project, 'gitDir' | 'config'>): Promise<Room> {
+  return roomOf(await freeBytes(gitDir), config.disk.reserveBytes);
+}
+
+const roomOf = (free: number, reserveBytes: number): Room => ({
+  media: free - reserveBytes,
+  sessions: free - reserveBytes * forSessions,
+});
+
+/** Like `roomIn`, again and again. Tells, once, that it gets less. */
 export function watchDisk(project: Project, tell: (event: DiskEvent) => void): { room: () => Promise<Room> } {
   const { reserveBytes } = project.config.disk;
   let told: FailureName | null = null;
@@ -27,7 +37,7 @@ export function watchDisk(project: Project, tell: (event: DiskEvent) => void): {
       const failure = row !== told && row !== null ? await diskProblem(project) : null;
       if (failure !== null) tell({ event: 'disk', failure });
       told = row;
-      return { media: free - reserveBytes, sessions: free - reserveBytes * forSessions };
+      return roomOf(free, reserveBytes);
     },
   };
 }

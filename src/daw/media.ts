@@ -36,3 +36,9 @@ export function isMedia(path: string): boolean {
   const dot = path.lastIndexOf('.');
   return dot > path.lastIndexOf('/') && endings.has(path.slice(dot + 1).toLowerCase());
 }
+
+/** The same for `.gitattributes`: Git minds the case of names; cameras and recorders write `.WAV`. */
+export const mediaPatterns = (): string[] => mediaEndings.map((ending) => `*.${anyCase(ending)}`);
+
+export const anyCase = (ending: string): string =>
+  ending.replace(/[a-z]/gi, (letter) => `[${letter.toLowerCase()}${letter.toUpperCase()}]`);

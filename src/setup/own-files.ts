@@ -1,5 +1,5 @@
 import { configPath } from '../project/project.ts';
-import { mediaEndings } from '../daw/media.ts';
+import { anyCase, mediaPatterns } from '../daw/media.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import { profiles, systemJunk } from '../daw/profiles.ts';
 import { type PartialConfig, readConfig } from '../model/config.ts';
@@ -38,7 +38,7 @@ export function attributes(): string[] {
   const packages = profiles.flatMap((profile) => profile.packages ?? []);
   return [
     '# Audio and video: every byte as it is; searching takes for differences to other takes only costs time.',
-    ...mediaEndings.map((ending) => `*.${anyCase(ending)} -delta -text`),
+    ...mediaPatterns().map((pattern) => `${pattern} -delta -text`),
     '# Sessions: every byte as it is, and never mixed line by line with what somebody else saved.',
     ...sessions.map((ending) => `*${anyCase(ending)} -text -merge`),
     ...packages.map((ending) => `**/*${anyCase(ending)}/** -text -merge`),
@@ -56,9 +56,6 @@ export function ignores(daw: DawProfile): string[] {
     `!${configPath}`,
   ];
 }
-
-const anyCase = (ending: string): string =>
-  ending.replace(/[a-z]/gi, (letter) => `[${letter.toLowerCase()}${letter.toUpperCase()}]`);
 
 /** The settings file with these settings in force. Bytes that say so already stay as they are. Throws `config-invalid`. */
 function withSettings(bytes: Buffer | null, settings: Wanted['settings']): Buffer {

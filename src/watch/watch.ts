@@ -11,7 +11,7 @@ import { makeBell } from './bell.ts';
 import { aboutToSettle, inQuestion, nextLook } from './due.ts';
 import { growingTakes, type Room } from './known.ts';
 import { type Difference, lookAt, openNow, temporaryBeside, worthFollowing } from './look.ts';
-import { type Action, begin, type Event, type State, step } from './settle.ts';
+import { type Action, begin, type Event, type State, step, type Why } from './settle.ts';
 import { detailOf } from './tell.ts';
 import { timesOf } from './times.ts';
 import { startWake } from './wake.ts';
@@ -42,7 +42,7 @@ export type WatchEvent =
   /** The first sign of a change since all was clean: somebody works here. */
   | { event: 'changed'; paths: string[] }
   /** For people and for `status`: the contract's word for the watcher's state, and what it waits for. */
-  | { event: 'state'; state: State['slug']; detail: string }
+  | { event: 'state'; state: State['slug']; why: Why | null; detail: string }
   /** Takes that grow, to be left in peace; none: it is over. */
   | { event: 'recording'; takes: string[] }
   /** File events cannot be relied on; the folder is looked at from time to time. */
@@ -80,7 +80,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     if (takes.length > 0 !== growing) tell({ event: 'recording', takes });
     growing = takes.length > 0;
     if (before.slug !== next.slug || detailOf(before) !== detailOf(next))
-      tell({ event: 'state', state: next.slug, detail: detailOf(next) });
+      tell({ event: 'state', state: next.slug, why: next.slug === 'held' ? next.why : null, detail: detailOf(next) });
   };
 
   const stirred = (name: string | null) => {
