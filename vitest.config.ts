@@ -11,7 +11,7 @@ export default defineConfig({
     // Real git over real connections: slow on a busy machine is not wrong.
     // Most tests wait for a server or for a quiet time: more at once than there are cores.
     maxWorkers: chaos ? 2 : 4,
-    testTimeout: chaos ? 7_200_000 : 60_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 });

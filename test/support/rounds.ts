@@ -1,5 +1,10 @@
+import { vi } from 'vitest';
+
 /** Games of chance (`*.chaos.test.ts`): the suite plays a tenth of them, `npm run chaos` all. */
 const inFull = process.env['CHAOS'] === 'all';
+
+// Whoever counts rounds takes longer than other tests, and much longer on a busy machine.
+vi.setConfig({ testTimeout: inFull ? 7_200_000 : 300_000 });
 
 /** How many rounds. `share`: the suite plays fewer than a tenth where each takes long. */
 export const rounds = (all: number, share = 10): number => (inFull ? all : Math.ceil(all / share));
