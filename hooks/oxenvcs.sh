@@ -168,3 +168,27 @@ tell_watcher() {
   # Not with `:`: a shell ends where that cannot write.
   { printf '' >.oxenvcs/state/bell; } 2>/dev/null || :
 }
+
+# Puts the commit that was just made on the published branch into the queue.
+queue_head() {
+  is_on_published || return 0
+  # A quote would break the JSON. Without an entry the commit still goes out: the queue is rebuilt from the history.
+  case $branch in *[\"\\]*) return 0 ;; esac
+  IFS= read -r commit 2>/dev/null <"${GIT_DIR:-.git}/refs/heads/$branch" ||
+    commit=$(git rev-parse --verify --quiet HEAD) || return 0
+  seq=$(git rev-list --count HEAD) || return 0
+  padded=0000000000$seq
+  while [ ${#padded} -gt 10 ]; do padded=${padded#?}; done
+  queue=.oxenvcs/queue
+  name=$padded-$commit.json
+
+  # What is queued is kept alive, whatever becomes of the branch.
+  git update-ref "refs/oxenvcs/queue/$commit" "$commit" 2>/dev/null || :
+  # Written under another name and renamed: nobody reads half an entry.
+  {
+    { [ -d $queue ] || mkdir -p $queue; } &&
+      printf '{"v":1,"kind":"publish","commit":"%s","branch":"%s","seq":%d,"createdAt":"%s"}\n' \
+        "$commit" "$branch" "$seq" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$queue/.$name.$$.tmp" &&
+      mv -f "$queue/.$name.$$.tmp" "$queue/$name"
+  } 2>/dev/null || rm -f "$queue/.$name.$$.tmp"
+}

@@ -21,6 +21,7 @@ const list = command({
       data: { entries: shown, dropped: out },
       lines: [
         ...(shown.length === 0 ? [out.length === 0 ? 'Everything is published.' : 'Nothing waits.'] : shown.map(line)),
+        ...new Set(shown.flatMap(reason)),
         ...out.map(
           ({ commit }) => `${commit.slice(0, 8)}  taken out of the queue; back with: queue retry ${commit.slice(0, 8)}`,
         ),
@@ -29,10 +30,15 @@ const list = command({
   },
 });
 
-function line({ commit, kind, state, createdAt, nextAttemptAt, lastError }: ShownEntry): string {
-  const next = nextAttemptAt === null ? '' : ` Next try ${localTime(nextAttemptAt)}.`;
-  const told = lastError === null ? '' : `  ${lastError.message}${next}`;
-  return `${commit.slice(0, 8)}  ${kind}  ${state}  ${localTime(createdAt)}${told}`;
+const line = ({ commit, kind, state, createdAt }: ShownEntry): string =>
+  `${commit.slice(0, 8)}  ${kind}  ${state}  ${localTime(createdAt)}`;
+
+/** Most entries have failed for the same reason: it is said once. */
+function reason({ state, nextAttemptAt, lastError }: ShownEntry): string[] {
+  if (lastError === null) return [];
+  const next =
+    state === 'halted' ? ' Then: oxenvcs queue retry' : nextAttemptAt ? ` Next try: ${localTime(nextAttemptAt)}.` : '';
+  return [`⚠ ${state}: ${lastError.message}${next}`];
 }
 
 const sync = command({

@@ -2,9 +2,10 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
-import { enqueue, listQueue } from '../../src/queue/entries.ts';
+import { openProject } from '../../src/project/project.ts';
+import { enqueue, listQueue, noteRescue } from '../../src/queue/entries.ts';
 import { lookAtQueue, rebuildQueue } from '../../src/queue/rebuild.ts';
-import { byHand } from '../setup/helpers.ts';
+import { byHand, setUp, song } from '../setup/helpers.ts';
 import { at, forget, ourRefs, publishedUpTo, queueFiles, queueing, versions } from '../support/queueing.ts';
 import { write } from '../support/sandbox.ts';
 
@@ -179,4 +180,36 @@ test('a merge is queued with both of its lines, parents first', async () => {
   expect(new Set(order)).toEqual(new Set([...own, ...idea, await gitLine(root, ['rev-parse', 'HEAD'])]));
   expect(order.indexOf(idea[0] ?? '')).toBeLessThan(order.indexOf(idea[1] ?? ''));
   expect(entries.map(({ seq }) => seq)).toEqual([2, 3, 4, 5]);
+});
+
+test.each(['mix-🎸', "Ann's", 'a"b', '$(touch${IFS}owned);%s', 'sa\u030ang/2'])(
+  'a commit by hand on a branch of an odd name is queued, and ends when it is published: %s',
+  async (branch) => {
+    const { project } = await setUp(await song(), { branch });
+    const { root } = project;
+    await git(root, ['update-ref', `refs/remotes/origin/${branch}`, 'HEAD']);
+    expect(await byHand(root, ['commit', '-q', '--allow-empty', '-m', 'by hand'])).toMatchObject({ code: 0 });
+    const commit = await gitLine(root, ['rev-parse', 'HEAD']);
+    expect(await rebuildQueue(project, now)).toMatchObject({ entries: [{ commit, branch }], damaged: [] });
+    expect(await queueFiles(project)).toEqual([`0000000002-${commit}.json`]);
+    await git(root, ['update-ref', `refs/remotes/origin/${branch}`, 'HEAD']);
+    expect((await rebuildQueue(project, now)).entries).toEqual([]);
+    expect(await fs.readdir(root)).not.toContain('owned');
+  },
+);
+
+test('worktrees of one repository do not let go what another one’s queue keeps', async () => {
+  const { project } = await queueing();
+  const { root } = project;
+  await git(root, ['branch', 'idea']);
+  const [away = ''] = await versions(project, 1);
+  await noteRescue(project, { commit: away, branch: 'oxenvcs/rescue/ann/1', createdAt: at });
+  await git(root, ['reset', '--quiet', '--hard', 'HEAD~1']);
+  const other = path.join(path.dirname(root), 'other');
+  await git(root, ['worktree', 'add', '--quiet', other, 'idea']);
+  const linked = await openProject(other);
+  const [made = ''] = await versions(project, 1);
+  await enqueue(project, made, 'main', at);
+  expect((await rebuildQueue(linked, now)).entries.map(({ commit }) => commit)).toEqual([made]);
+  expect(new Set(await ourRefs(project, 'queue'))).toEqual(new Set([away, made]));
 });
