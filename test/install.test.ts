@@ -83,26 +83,35 @@ async function song(): Promise<string> {
 }
 
 describe('install.sh', () => {
-  it('installs a command that needs no Node on the PATH', async () => {
+  it('installs a command that needs no Node on the PATH, finds Node where it has moved, and says so where there is none', async () => {
     const home = await sandbox();
-    expect((await install(home, [])).code).toBe(0);
+    const { code, stdout } = await install(home, [], { env: { SHELL: '/bin/zsh' } });
+    expect(code).toBe(0);
     const { version } = JSON.parse(await fs.readFile(path.join(clone, 'package.json'), 'utf8')) as { version: string };
     expect(await installed(home, ['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
-    const [one, other] = await Promise.all(
+    const [one = '', other] = await Promise.all(
       ['oxenvcs', 'oxenvcs-cli'].map(async (name) => await fs.readFile(path.join(home, '.local/bin', name), 'utf8')),
     );
     expect(one).toBe(other);
-  });
 
-  it('finds Node where it has moved, and says so where there is none', async () => {
-    const home = await sandbox();
-    await install(home, []);
+    // It says which line puts the command on the PATH.
+    const line = /^ {2}(echo .*>> ~\/\.zshrc)$/m.exec(stdout)?.[1] ?? '';
+    execFileSync('sh', ['-c', line], { env: { ...process.env, HOME: home } });
+    const found = execFileSync('sh', ['-c', '. ~/.zshrc; command -v oxenvcs'], { env: { ...process.env, HOME: home } });
     const program = path.join(home, '.local/bin/oxenvcs');
-    const text = await fs.readFile(program, 'utf8');
-    await fs.writeFile(program, text.replace(/^node=.*$/m, "node='/gone/node'"));
+    expect(found.toString().trim()).toBe(program);
+
+    await fs.writeFile(program, one.replace(/^node=.*$/m, "node='/gone/node'"));
     expect(await installed(home, ['--version'], ['node'])).toMatchObject({ code: 0 });
     const none = await installed(home, ['--version']);
     expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('Node was not found') });
+
+    // Run again it mends that, and where nothing new is needed it needs no network.
+    const PATH = `${path.join(home, '.local/bin')}:${process.env['PATH']}`;
+    const offline = { npm_config_registry: 'http://127.0.0.1:1/', npm_config_cache: await sandbox(), PATH };
+    const again = await install(home, [], { env: offline });
+    expect(again).toMatchObject({ code: 0, stdout: expect.not.stringContaining('not on your PATH') });
+    expect(await installed(home, ['--version'])).toMatchObject({ code: 0 });
   });
 
   it('changes nothing the second time, from another folder, through a link, under sh', async () => {
@@ -179,22 +188,6 @@ describe('install.sh', () => {
     expect(await fs.readdir(path.dirname(prefix))).toEqual([]);
   });
 
-  it('needs no network where nothing new is needed', async () => {
-    const env = { npm_config_registry: 'http://127.0.0.1:1/', npm_config_cache: await sandbox() };
-    expect((await install(await sandbox(), [], { env })).code).toBe(0);
-  });
-
-  it('says which line puts the command on the PATH, and only where it is not there', async () => {
-    const home = await sandbox();
-    const { stdout } = await install(home, [], { env: { SHELL: '/bin/zsh' } });
-    const line = /^ {2}(echo .*>> ~\/\.zshrc)$/m.exec(stdout)?.[1] ?? '';
-    execFileSync('sh', ['-c', line], { env: { ...process.env, HOME: home } });
-    const found = execFileSync('sh', ['-c', '. ~/.zshrc; command -v oxenvcs'], { env: { ...process.env, HOME: home } });
-    expect(found.toString().trim()).toBe(path.join(home, '.local/bin/oxenvcs'));
-    const PATH = `${path.join(home, '.local/bin')}:${process.env['PATH']}`;
-    expect((await install(home, [], { env: { PATH } })).stdout).not.toContain('not on your PATH');
-  });
-
   it.each<[string, (string | [string, string])[], RegExp]>([
     ['Git is missing', ['node', 'npm'], /Git was not found.*\n.*Get it .*git/],
     [
@@ -261,8 +254,8 @@ describe('install.sh', () => {
   });
 
   it('runs the demo', async () => {
-    const { code, stdout } = await install(await sandbox(), ['--demo']);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('All of it was as told') });
+    const { code, output } = await install(await sandbox(), ['--demo']);
+    expect({ code, output }).toEqual({ code: 0, output: expect.stringContaining('All of it was as told') });
   });
 });
 
@@ -304,14 +297,6 @@ describe('install.sh DIR', () => {
     expect(await fs.readdir(root)).toContain('Song.als');
   });
 
-  it('starts nothing with --no-service', async () => {
-    const home = await sandbox();
-    const root = await song();
-    const { code, stdout } = await install(home, ['--no-service', root]);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('oxenvcs daemon start') });
-    expect(await daemon(home)).toBe(0);
-  });
-
   it('with a folder that is not there installs nothing; one that cannot be a project ends with the reason', async () => {
     const home = await sandbox();
     expect(await install(home, ['nowhere'])).toMatchObject({
@@ -324,12 +309,14 @@ describe('install.sh DIR', () => {
 });
 
 describe('install.sh --uninstall', () => {
-  it('takes away what was put there and nothing else, not even the vault', async () => {
+  it('takes away what was put there and nothing else, not even the vault; --no-service has started nothing', async () => {
     const home = await sandbox();
     await write(home, { '.local/bin/other': 'tool', 'Music/keep': 'x' });
     const before = await snapshot(home);
     const root = await song();
-    await install(home, ['--no-service', root]);
+    const { stdout } = await install(home, ['--no-service', root]);
+    expect(stdout).toContain('oxenvcs daemon start');
+    expect(await daemon(home)).toBe(0);
     await install(home, []);
     const project = await withoutHooks(root);
     expect((await install(home, ['--uninstall'], { cwd: '/' })).code).toBe(0);
@@ -345,19 +332,17 @@ describe('install.sh --uninstall', () => {
     });
   });
 
-  it('leaves no folder behind where there was none', async () => {
+  it('leaves no folder behind where there was none, and a command that somebody put in the place of ours', async () => {
     const home = await sandbox();
-    await install(home, ['--prefix', path.join(home, 'a/b c')]);
-    await install(home, ['--uninstall', '--prefix', path.join(home, 'a/b c')]);
-    expect(await fs.readdir(home)).toEqual([]);
-  });
-
-  it('leaves a command that somebody put in the place of ours', async () => {
-    const home = await sandbox();
-    await install(home, []);
-    await write(home, { '.local/bin/oxenvcs': 'mine' });
-    expect((await install(home, ['--uninstall'])).stdout).toContain('Left as it is');
-    expect(await fs.readdir(path.join(home, '.local/bin'))).toEqual(['oxenvcs']);
+    const prefix = path.join(home, 'a/b c');
+    await install(home, ['--prefix', prefix]);
+    await write(prefix, { 'bin/oxenvcs': 'mine' });
+    expect((await install(home, ['--uninstall', '--prefix', prefix])).stdout).toContain('Left as it is');
+    expect(await fs.readdir(path.join(prefix, 'bin'))).toEqual(['oxenvcs']);
+    await fs.rm(path.join(prefix, 'bin/oxenvcs'));
+    await install(home, ['--prefix', prefix]);
+    await install(home, ['--uninstall', '--prefix', prefix]);
+    expect(await fs.readdir(prefix)).toEqual(['bin']);
   });
 
   it('with --purge deletes no vault without a person who says so', async () => {

@@ -31,7 +31,7 @@ it('a git push by hand that is interrupted goes on where it was: the second one 
   const ann = await byHandWith(remote);
   const { root } = ann.project;
   expect(await gitLine(root, ['config', 'push.negotiate'])).toBe('true');
-  const tip = await record(ann, 8, 100_000);
+  const tip = await record(ann, 5, 100_000);
   let sent = 0;
   let pushes = 0;
   remote.trouble = (request) => {
@@ -41,7 +41,7 @@ it('a git push by hand that is interrupted goes on where it was: the second one 
       sent += chunk.length;
     });
     // Some parts get through, then the connection is gone.
-    return pushes > 4 ? { cutRequestAfter: 20_000 } : null;
+    return pushes > 2 ? { cutRequestAfter: 20_000 } : null;
   };
   expect((await byHand(root, ['push', '-q', 'origin', 'main'])).code).not.toBe(0);
   const before = (await stagingRefs(remote.dir)).length;
@@ -49,14 +49,14 @@ it('a git push by hand that is interrupted goes on where it was: the second one 
   [sent, pushes] = [0, Number.NEGATIVE_INFINITY];
   expect(await byHand(root, ['push', '-q', 'origin', 'main'])).toMatchObject({ code: 0 });
   await assertWhole(remote.dir, tip);
-  expect(sent).toBeLessThan(700_000);
+  expect(sent).toBeLessThan(450_000);
 });
 
 it('what is staged is not sent with the push again, and a small push makes no parts', async () => {
   const remote = await httpRemote();
   const ann = await byHandWith(remote);
   const { root } = ann.project;
-  const tip = await record(ann, 6, 100_000);
+  const tip = await record(ann, 3, 100_000);
   const { code, stderr } = await byHand(root, ['push', '--progress', 'origin', 'main']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/Total 0 /) });
   await assertWhole(remote.dir, tip);
@@ -71,7 +71,7 @@ it('what is staged is not sent with the push again, and a small push makes no pa
   expect(await stagingRefs(remote.dir)).toEqual([]);
 });
 
-it('stays out of the way where the remote cannot negotiate (ssh as Debian sets it up), and of a person who has set it otherwise', async () => {
+it('stays out of the way where the remote cannot negotiate (ssh as Debian sets it up)', async () => {
   const remote = await sshRemote();
   const ann = await byHandWith(remote);
   const { root } = ann.project;
@@ -81,19 +81,12 @@ it('stays out of the way where the remote cannot negotiate (ssh as Debian sets i
   expect(await byHand(root, ['push', '-q', 'origin', 'main'])).toMatchObject({ code: 0, stderr: '' });
   await assertWhole(remote.dir, tip);
   expect(await stagingRefs(remote.dir)).toEqual([]);
-
-  const other = await httpRemote();
-  const bob = await byHandWith(other);
-  await byHand(bob.project.root, ['config', 'push.negotiate', 'false']);
-  await record(bob, 3, 100_000);
-  expect(await byHand(bob.project.root, ['push', '-q', 'origin', 'main'])).toMatchObject({ code: 0, stderr: '' });
-  expect(await stagingRefs(other.dir)).toEqual([]);
 });
 
 it('a push that would have worked without the hook still works when no part can be brought there', async () => {
   const remote = await httpRemote();
   const ann = await byHandWith(remote);
-  const tip = await record(ann, 3, 100_000);
+  const tip = await record(ann, 2, 100_000);
   await fs.writeFile(
     path.join(remote.dir, 'hooks/pre-receive'),
     '#!/bin/sh\nwhile read -r old new ref; do case $ref in *staging*) echo no; exit 1;; esac; done\n',
