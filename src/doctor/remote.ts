@@ -11,6 +11,12 @@ import { graceMs } from '../lock/time.ts';
 import { away, localFolder } from '../network/away.ts';
 import { checkRemote } from '../network/connectivity.ts';
 import { networkDrive } from '../system/network-drive.ts';
+import { remoteRefs } from '../lock/look.ts';
+import { knownLimit } from '../push/file-limit.ts';
+import { remember } from '../push/memory.ts';
+import { missingBytes } from '../push/plan.ts';
+import { overFolders, stagedAmong, stagingPrefix } from '../push/staging.ts';
+import { tidy } from '../push/tidy.ts';
 import { type Check, failed, good, problem, remark } from './check.ts';
 
 /** Can it be reached, who has the lock, and what does it allow? Asked anew: somebody may have changed its settings. */
@@ -21,6 +27,7 @@ export async function remoteChecks(ctx: LockContext): Promise<Check[]> {
   const { status, unreachable } = await lockStatus(ctx);
   if (unreachable !== null) return [failed('remote', await away(unreachable, ctx))];
   const beside = [
+    ...(await stagingCheck(ctx)),
     lockCheck(status),
     ...(await serviceCheck(ctx)),
     ...(await driveCheck(ctx)),
@@ -30,7 +37,8 @@ export async function remoteChecks(ctx: LockContext): Promise<Check[]> {
   if (probed.outcome === 'publish-first')
     return [good('remote', 'reachable; publish a version first, then it can be asked what it allows'), ...beside];
   if ('failure' in probed) return [failed('remote', probed.failure), ...beside];
-  return [good('remote', 'reachable'), ...allowed(await capabilities(ctx), ctx.branch), ...beside];
+  const found = await capabilities(ctx);
+  return [good('remote', 'reachable'), ...allowed(found, ctx.branch), limits(found, ctx.remote.url), ...beside];
 }
 
 function lockCheck({ unreadable, mine, held, lock }: LockStatus): Check {
@@ -72,6 +80,41 @@ function allowed({ namespace, atomic, deletes, branch, negotiates, said }: Capab
     good(
       'deletes',
       deletes === false ? 'not allowed; small refs of ours may stay behind, which does no harm' : 'allowed',
+    ),
+  ];
+}
+
+/** How much the remote takes at once, as far as it is known: by its name, or from what it has turned down. */
+function limits({ maxBlobBytes, maxPushBytes }: Capabilities, url: string): Check {
+  const file = maxBlobBytes ?? knownLimit(url);
+  const said = [
+    ...(file === null ? [] : [`files up to ${megabytes(file)}`]),
+    ...(maxPushBytes === null ? [] : [`pushes up to ${megabytes(maxPushBytes)}`]),
+  ];
+  return good('limits', said.length === 0 ? 'none known' : said.join(', '));
+}
+
+const megabytes = (bytes: number): string => `${Math.floor(bytes / 1e6)} MB`;
+
+/** Parts of pushes that are over, or were given up: they take room on the remote and serve nobody. */
+async function stagingCheck(ctx: LockContext): Promise<Check[]> {
+  const prefix = stagingPrefix((await capabilities(ctx)).namespace);
+  const listed = await remoteRefs(ctx, [`${prefix}*`]);
+  if (listed.outcome !== 'read') return [];
+  const staged = stagedAmong(listed.refs, prefix);
+  const over = overFolders(staged, ctx.owner.clone, ctx.clock.now());
+  const parts = staged.filter(({ folder }) => over.includes(folder)).length;
+  // What waits here may still need them.
+  if (parts === 0 || (await missingBytes(ctx, `refs/heads/${ctx.branch}`, [])) > 0) return [];
+  return [
+    remark(
+      'parts',
+      `${parts} parts of pushes that are over lie on the remote`,
+      'Run `oxenvcs doctor --fix`: it removes them.',
+      async () => {
+        await remember(ctx, { staged: true });
+        await tidy(ctx);
+      },
     ),
   ];
 }

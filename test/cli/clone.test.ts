@@ -48,6 +48,12 @@ describe('clone', () => {
       code: 4,
       stderr: expect.stringContaining('remote'),
     });
+    remote.trouble = () => null;
+    const spoilt = path.join(await sandbox(), 'spoilt');
+    await git('/', ['clone', '--quiet', remote.url, spoilt]);
+    await write(spoilt, { '.oxenvcs/config.json': '{' });
+    await byHand(spoilt, ['commit', '-qam', 'a slip']);
+    expect(await oxenvcs(['clone', spoilt, 'other'], { cwd: dir })).toMatchObject({ code: 2 });
     expect(await oxenvcs(['clone', path.join(dir, 'nowhere.git')], { cwd: dir })).toMatchObject({ code: 2 });
     expect(await fs.readdir(dir)).toEqual(['song']);
     expect(await fs.readdir(path.join(dir, 'song'))).toEqual(['mine.als']);

@@ -54,6 +54,25 @@ it('a project that works is told as such, also while nobody watches it; what can
 });
 
 describe('the remote', () => {
+  it('parts of pushes that are over are found, and removed; those of others that are under way are left alone', async () => {
+    const remote = await fileRemote();
+    const [ann] = await team(remote.url, ['Ann']);
+    if (!ann) throw new Error('one was asked for');
+    const part = (clone: string, daysAgo: number) => {
+      const day = new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10).replaceAll('-', '');
+      return `refs/oxenvcs/staging/${clone.slice(0, 8)}-${day}/aaaa.1.tip`;
+    };
+    for (const ref of [part(ann.ctx.owner.clone, 0), part('bbbbbbbb', 40), part('cccccccc', 1)])
+      await git(remote.dir, ['update-ref', ref, 'refs/heads/main']);
+    const checks = await remoteChecks(ann.ctx);
+    expect(wrong(checks)).toEqual({ 'remark parts': expect.stringContaining('2 parts') });
+    expect(await mend(checks)).toEqual(['parts']);
+    expect(wrong(await remoteChecks(ann.ctx))).toEqual({});
+    expect(await git(remote.dir, ['for-each-ref', '--format=%(refname)', 'refs/oxenvcs/staging'])).toBe(
+      `${part('cccccccc', 1)}\n`,
+    );
+  });
+
   it('a branch that nobody may move, with what the server says', async () => {
     const remote = await fileRemote();
     const [ann] = await team(remote.url, ['Ann']);

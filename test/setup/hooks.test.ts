@@ -201,6 +201,13 @@ describe('our hooks', () => {
     expect(await queued(linked)).toBe(1);
     expect(await queued(project)).toBe(0);
     expect((await states(project))[2]).toEqual({ state: 'installed', reached: true });
+
+    const outer = await repository(path.join(await sandbox(), 'outer'));
+    await git(outer, ['-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', project.root, 'song']);
+    const { project: inner } = await setUp(path.join(outer, 'song'));
+    expect(await byHand(inner.root, commit)).toMatchObject({ code: 0 });
+    expect(await queued(inner)).toBe(1);
+    expect(await byHand(outer, commit)).toMatchObject({ code: 0, stderr: '' });
   });
 
   it('are not asked for with hooks: false', async () => {
