@@ -13,6 +13,7 @@ import { noteWatcher } from './project/watcher.ts';
 import type { PipelineEvent } from './background/events.ts';
 import { startKeeper } from './background/keeper.ts';
 import { largeFiles } from './background/large-files.ts';
+import { watchNames } from './background/names.ts';
 import { listenForNews } from './background/news.ts';
 import { startPublisher } from './background/publisher.ts';
 import { noRoomInVault, watchDisk } from './background/room.ts';
@@ -70,6 +71,7 @@ export async function watchAndPublish(
     const tidier = startTidier(project, profile, clock, tell);
     const large = largeFiles(project, tell);
     const disk = watchDisk(project, tell);
+    const named = watchNames(project, tell);
     const listening = listenForNews(project, clock, ended, tell).catch((error: unknown) => {
       if (!ended.aborted) tell({ event: 'trouble', failure: asFailure(error) });
     });
@@ -96,7 +98,7 @@ export async function watchAndPublish(
         // What is just being brought in is no save of anybody.
         changes: async () =>
           (await filesLieStill(project))
-            ? await large.leaveOut(await withSoundSettings(root, await changes(root)))
+            ? await large.leaveOut(await named(await withSoundSettings(root, await changes(root))))
             : [],
         room: async () => await disk.room(),
         capture: async (path, stat) => await capture(root, path, stat),

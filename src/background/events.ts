@@ -2,6 +2,7 @@ import { counted } from '../model/words.ts';
 import type { WatchEvent } from '../watch/watch.ts';
 import type { KeeperEvent } from './keeper.ts';
 import type { LeftOutEvent } from './large-files.ts';
+import type { NameEvent } from './names.ts';
 import type { NewsEvent } from './news.ts';
 import type { PublisherEvent } from './publisher.ts';
 import type { DiskEvent } from './room.ts';
@@ -14,6 +15,7 @@ export type PipelineEvent =
   | NewsEvent
   | LeftOutEvent
   | DiskEvent
+  | NameEvent
   | TidyEvent
   | Exclude<KeeperEvent, { event: 'opened' }>
   | { event: 'watching'; project: string; daw: string }
@@ -53,6 +55,7 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'lock-lost':
     case 'left-out':
     case 'disk':
+    case 'odd-name':
       return `⚠ ${event.failure.message} ${event.failure.hint}`;
     case 'lock-released':
       return 'The lock was given back: nobody has worked here for a while, and all is published.';

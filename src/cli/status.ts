@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { largeNow } from '../background/large-files.ts';
+import { oddNamesNow } from '../background/names.ts';
 import { diskProblem } from '../background/room.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
 import { type LockStatus, lockStatus } from '../lock/status.ts';
@@ -123,6 +124,7 @@ async function problemsOf(
   attempts: readonly Attempt[],
 ): Promise<Problem[]> {
   const problems: Problem[] = (await largeNow(project)).map(problem);
+  for (const { code, message, hint } of await oddNamesNow(project)) problems.push({ code, message, hint });
   const disk = await diskProblem(project);
   if (disk !== null) problems.push(problem(disk));
   if (unreachable !== null && !(disk !== null && unreachable.row === 'disk-full')) problems.push(problem(unreachable));

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { git, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
 import type { Captured, Save, Settled } from '../model/save.ts';
-import { sameStat, statOf } from '../system/stat.ts';
+import { sameStat, statOf, unreadableAmong } from '../system/stat.ts';
 
 /**
  * Puts a save into an index file (`index`, absolute) of our own: what the user staged by hand is neither swept in nor
@@ -33,6 +33,12 @@ async function addSettled(root: string, env: Record<string, string>, settled: Se
     // A file that shrinks or vanishes under it makes git fail, or die by SIGBUS.
     const movedMeanwhile = await moved(root, settled);
     if (movedMeanwhile.length > 0) return movedMeanwhile;
+    // A take that may not be read holds up no save: it is left out, as one that still grows.
+    const unreadable = await unreadableAmong(
+      root,
+      paths.map((one) => one.path),
+    );
+    if (unreadable.length > 0) return unreadable;
     throw gitFailure(result, args);
   }
   // A file that grew under it gives exit 0 and a torn blob: only the stats tell.

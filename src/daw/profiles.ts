@@ -43,4 +43,6 @@ export const systemJunk = [
   '.TemporaryItems/',
   '.Trashes/',
   '.fseventsd/',
+  // What iCloud leaves in the place of a file that it has moved away: `.Song.als.icloud`.
+  '.*.icloud',
 ] as const;

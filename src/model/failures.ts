@@ -342,6 +342,21 @@ const rows = {
     hint: 'Make room; your files are untouched and it carries on by itself.',
     retryable: true,
   },
+  'name-unreadable': {
+    code: 'USAGE',
+    say: 'The name of {file} is not written in UTF-8, so the file comes into no version.',
+    hint: 'Rename it; nothing else is affected.',
+  },
+  'name-not-on-windows': {
+    code: 'USAGE',
+    say: 'Windows cannot hold the name of {file}: it has {why}.',
+    hint: 'If anybody on the team works on Windows, rename it now: the project cannot be brought in there.',
+  },
+  'name-twin': {
+    code: 'USAGE',
+    say: '{file} and {twin} are one name on a Mac and on Windows: capitals do not count there, nor how an accent is written.',
+    hint: 'Rename one of them: on such a computer one would take the place of the other.',
+  },
   'disk-low': {
     code: 'INTERNAL',
     say: 'Only {free} are left on the disk of {dir}; {reserve} are kept free for recordings, so new takes wait.',

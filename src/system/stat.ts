@@ -28,3 +28,13 @@ export function sameStat(a: FileStat | null, b: FileStat | null): boolean {
   if (a === null || b === null) return a === b;
   return a.size === b.size && a.mtimeNs === b.mtimeNs && a.ino === b.ino;
 }
+
+/** Those of these files below `root` that we have no right to read. */
+export async function unreadableAmong(root: string, paths: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of paths)
+    await fs.access(path.join(root, name), fs.constants.R_OK).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'EACCES' || error.code === 'EPERM') found.push(name);
+    });
+  return found;
+}

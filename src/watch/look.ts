@@ -3,6 +3,7 @@ import path from 'node:path';
 import { isDatabase, isGenerated, isSession, isTemporary } from '../daw/match.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import type { FileStat } from '../model/save.ts';
+import { exists } from '../system/disk.ts';
 import { statAll } from '../system/stat.ts';
 import { openForWriting } from './writers.ts';
 
@@ -30,10 +31,16 @@ export async function lookAt(root: string, differences: readonly Difference[]): 
     root,
     differences.map(({ path }) => path),
   );
-  for (const { path, status } of differences)
-    if (status === 'added' && (stats.get(path) ?? null) === null) stats.delete(path);
+  for (const { path, status } of differences) {
+    const isGone = (stats.get(path) ?? null) === null;
+    if (isGone && (status === 'added' || (await isMovedAway(root, path)))) stats.delete(path);
+  }
   return stats;
 }
+
+/** Has iCloud moved its bytes away, to make room? That is no deletion: it comes back when somebody opens it. */
+const isMovedAway = async (root: string, name: string): Promise<boolean> =>
+  await exists(path.join(root, path.dirname(name), `.${path.basename(name)}.icloud`));
 
 /** Temporary files in the folders of these sessions: one of them may be about to take a session's place. */
 export async function temporaryBeside(

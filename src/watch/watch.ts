@@ -6,6 +6,7 @@ import { asFailure, Failure } from '../model/failures.ts';
 import type { Captured, Committed, FileStat, Save } from '../model/save.ts';
 import type { Clock } from '../system/clock.ts';
 import { exists } from '../system/disk.ts';
+import { unreadableAmong } from '../system/stat.ts';
 import { captureAhead } from './ahead.ts';
 import { makeBell } from './bell.ts';
 import { aboutToSettle, inQuestion, nextLook } from './due.ts';
@@ -125,6 +126,9 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     // What differs from HEAD is another question now.
     scannedAt = Number.NEGATIVE_INFINITY;
     if (result.outcome === 'committed') lastTrouble = '';
+    if (result.outcome === 'moved')
+      for (const name of await unreadableAmong(root, result.paths))
+        await trouble(new Failure('no-rights', { detail: `${name} may not be read` }));
     return result;
   };
 

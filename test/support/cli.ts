@@ -16,6 +16,12 @@ export interface CliOptions {
   input?: string;
 }
 
+/** As another user, where that is possible. */
+interface BackgroundOptions extends CliOptions {
+  uid?: number;
+  gid?: number;
+}
+
 export interface CliResult {
   /** null: ended by a signal. */
   code: number | null;
@@ -51,8 +57,8 @@ interface Ended {
 }
 
 /** Starts the built program and lets it run: `watch`. It is killed, with all that it started, when the test is over. */
-export function background(args: readonly string[], { cwd, env, input }: CliOptions): Background {
-  const child = spawn(process.execPath, [main, ...args], { cwd, env: { ...process.env, ...env } });
+export function background(args: readonly string[], { cwd, env, input, ...user }: BackgroundOptions): Background {
+  const child = spawn(process.execPath, [main, ...args], { cwd, env: { ...process.env, ...env }, ...user });
   const { pid } = child;
   if (pid === undefined) throw new Error(`node could not be started in ${cwd}`);
   child.stdin.on('error', () => undefined).end(input);
