@@ -14,7 +14,7 @@ import type { PipelineEvent } from './background/events.ts';
 import { startKeeper } from './background/keeper.ts';
 import { largeFiles } from './background/large-files.ts';
 import { watchNames } from './background/names.ts';
-import { listenForNews } from './background/news.ts';
+import { startNews } from './background/news.ts';
 import { startPublisher } from './background/publisher.ts';
 import { noRoomInVault, watchDisk } from './background/room.ts';
 import { startTidier } from './background/tidy.ts';
@@ -72,9 +72,7 @@ export async function watchAndPublish(
     const large = largeFiles(project, tell);
     const disk = watchDisk(project, tell);
     const named = watchNames(project, tell);
-    const listening = listenForNews(project, clock, ended, tell).catch((error: unknown) => {
-      if (!ended.aborted) tell({ event: 'trouble', failure: asFailure(error) });
-    });
+    const news = startNews(project, profile, clock, tell);
     try {
       await watchProject({
         root,
@@ -118,10 +116,15 @@ export async function watchAndPublish(
         tell: (event) => {
           if (event.event === 'changed') publisher.wantLock(event.paths);
           // What is being recorded is left in peace.
-          if (event.event === 'recording') publisher.hold(event.takes.length > 0 ? 'recording goes on' : null);
+          if (event.event === 'recording') {
+            publisher.hold(event.takes.length > 0 ? 'recording goes on' : null);
+            news.recording(event.takes.length > 0);
+          }
           if (event.event === 'state') {
             keeper.active();
             tidier.stir(event.state === 'clean' || event.why === 'media-only' || event.why === 'no-room');
+            news.active();
+            news.calm(event.state === 'clean' || event.why === 'media-only');
             noteWatcher(project, event);
           }
           tell(event);
@@ -131,7 +134,7 @@ export async function watchAndPublish(
       await tidier.stop();
       await publisher.stop();
       await keeper.stop();
-      await listening;
+      await news.stop();
       tell({ event: 'stopped' });
     }
     // Nobody asked for this end: whoever started it must see that nothing is watched by it any more.

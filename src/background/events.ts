@@ -1,4 +1,4 @@
-import { counted } from '../model/words.ts';
+import { counted, listed } from '../model/words.ts';
 import type { WatchEvent } from '../watch/watch.ts';
 import type { KeeperEvent } from './keeper.ts';
 import type { LeftOutEvent } from './large-files.ts';
@@ -36,7 +36,7 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'published':
       return event.rescue === null
         ? `↑ ${counted(event.versions, 'version')} published.`
-        : `⚠ The team went on without this: ${counted(event.versions, 'version')} kept on the remote as ${event.rescue}, and here. Speak with the others, then join the two.`;
+        : `⚠ The team went on without this: ${counted(event.versions, 'version')} kept on the remote as ${event.rescue}, and here. Speak with the others, and see \`oxenvcs conflict list\`.`;
     case 'waiting':
       return event.versions === 0
         ? event.failure.message
@@ -62,9 +62,15 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'lock-idle':
       return 'Nobody has worked here for hours: the lock is left to run out, so that the others are not locked out.';
     case 'team-published':
-      return 'The team published a new version. Bring it in with `oxenvcs pull` when your DAW is closed.';
+      return `${listed(event.authors) || 'The team'} published ${event.versions === 1 ? 'a new version' : `${event.versions} new versions`}.`;
+    case 'brought-in':
+      return `↓ ${counted(event.versions, 'version')} of the team brought in.`;
+    case 'not-brought-in':
+      return event.failure.row === 'daw-runs'
+        ? `Not brought in yet: ${event.failure.message} That is done by itself when it is closed.`
+        : `Not brought in yet: ${event.failure.message} ${event.failure.hint}`;
     case 'rescued-elsewhere':
-      return `Somebody’s versions could not go onto the team’s branch; they are kept on the remote as ${event.branch}. Speak with them before you go on.`;
+      return `⚠ ${event.author}’s versions could not go onto the team’s branch; they are kept on the remote as ${event.branch}. See \`oxenvcs conflict list\`.`;
     case 'tidied':
     case 'transfer':
     case 'recording':

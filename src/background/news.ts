@@ -1,49 +1,149 @@
-import { lockContext } from '../lock/context.ts';
-import { remoteRefs } from '../lock/look.ts';
-import { isAncestor } from '../lock/view.ts';
+import { authorsOf } from '../conflict/parted.ts';
+import type { DawProfile } from '../daw/profile.ts';
+import { git, gitLine } from '../git/run.ts';
+import { asFailure, type Failure } from '../model/failures.ts';
 import { isAway } from '../network/comeback.ts';
-import type { Project } from '../project/project.ts';
-import { readRescue } from '../push/rescue.ts';
+import { branchTip, type Project, remoteUrl } from '../project/project.ts';
+import { conflictsOf } from '../sync/conflicts.ts';
+import { bringIn } from '../sync/pull.ts';
+import { askTeam, contains, knownTeam } from '../sync/team.ts';
 import type { Clock } from '../system/clock.ts';
+import { makeBell } from '../watch/bell.ts';
 
 export type NewsEvent =
-  /** The remote's branch is at a commit that is not here. */
-  | { event: 'team-published'; commit: string }
-  /** Somebody's work could not go onto the team's branch and lies on this one: the two have to be joined. */
-  | { event: 'rescued-elsewhere'; branch: string };
+  /** The others have published versions that are not here; `authors` made them, at most three are named. */
+  | { event: 'team-published'; commit: string; versions: number; authors: string[] }
+  /** They are here now. */
+  | { event: 'brought-in'; commit: string; versions: number }
+  /** Why they cannot be brought in yet: it is tried again by itself. */
+  | { event: 'not-brought-in'; failure: Failure }
+  /** Somebody's work could not go onto the team's branch and lies on this one: a person has to decide. */
+  | { event: 'rescued-elsewhere'; branch: string; author: string; id: string }
+  | { event: 'trouble'; failure: Failure };
 
-const rescues = 'refs/heads/oxenvcs/rescue/';
+export interface News {
+  /** Somebody works here: the remote is looked at often again. */
+  active(): void;
+  /** Is nothing being written or made into a version? Only then is anything brought in. */
+  calm(is: boolean): void;
+  /** What is being recorded is left in peace. */
+  recording(is: boolean): void;
+  stop(): Promise<void>;
+}
+
+/** So long after the last sign of work, here or from the others, the remote is asked often (ms); a guess. */
+const workMs = 600_000;
+/** When all is quiet it is asked ever less, up to this, ms. */
+const longestMs = 900_000;
+/** How often it is tried to bring in what could not be, ms: a list of the processes, no network. */
+const retryMs = 30_000;
 
 /**
- * Looks at the remote from time to time (`pull.pollSeconds`) and tells what the others have done. One small request;
- * while the remote is away nothing is said, for the publisher says it.
+ * Looks at the remote by itself (one small request each `pull.pollSeconds` while somebody works), tells what the others have
+ * done, and brings it in when that is safe (`pull.auto`). While the remote is away nothing is said, for the publisher says it.
  */
-export async function listenForNews(
-  project: Project,
-  clock: Clock,
-  signal: AbortSignal,
-  tell: (event: NewsEvent) => void,
-): Promise<void> {
+export function startNews(project: Project, profile: DawProfile, clock: Clock, tell: (event: NewsEvent) => void): News {
+  const { pull } = project.config;
+  const pollMs = pull.pollSeconds * 1000;
+  const stopped = new AbortController();
+  const bell = makeBell(clock);
+  const state = { calm: true, recording: false, workedAt: clock.monotonic(), behind: false };
+  const asks = { at: clock.monotonic(), afterMs: pollMs };
   const told = new Set<string>();
-  const news = (key: string, event: NewsEvent): void => {
-    if (!told.has(key)) tell(event);
+  let toldUpTo: string | null = null;
+  let seen = '';
+
+  const once = (key: string, event: NewsEvent): void => {
+    if (!told.has(key) && !stopped.signal.aborted) tell(event);
     told.add(key);
   };
-  while (!signal.aborted) {
-    const ctx = await lockContext(project, clock, signal);
+  const trouble = (error: unknown): void => {
+    const failure = asFailure(error);
+    if (failure.code !== 'OFFLINE') once(`trouble ${failure.message}`, { event: 'trouble', failure });
+  };
+
+  const ask = async (): Promise<void> => {
+    const now = clock.monotonic();
+    // Twice as long each time, once nobody has worked for a while.
+    asks.afterMs = now - state.workedAt < workMs ? pollMs : Math.min(asks.afterMs * 2, Math.max(longestMs, pollMs));
+    asks.at = now + asks.afterMs;
+    const url = await remoteUrl(project);
     // While the publisher waits for the remote to come back, it asks for all of us.
-    const found = isAway(ctx.remote.url) ? null : await remoteRefs(ctx, [`refs/heads/${ctx.branch}`, `${rescues}*`]);
-    if (found?.outcome === 'read') {
-      const ours = (await readRescue(project))?.ref;
-      for (const [ref, commit] of found.refs) {
-        if (ref.startsWith(rescues) && ref !== ours)
-          news(ref, { event: 'rescued-elsewhere', branch: ref.slice('refs/heads/'.length) });
-        if (ref === `refs/heads/${ctx.branch}` && !(await isAncestor(ctx, commit, ref)))
-          news(commit, { event: 'team-published', commit });
-      }
+    if (url !== null && !isAway(url)) await askTeam(project, stopped.signal);
+  };
+
+  /** What is known of the others, compared with what is here; nothing is sent. */
+  const look = async (): Promise<void> => {
+    const { root, config } = project;
+    const refs = ['refs/heads/', `refs/remotes/${config.remote}/`];
+    const now = await git(root, ['for-each-ref', '--format=%(refname) %(objectname)', ...refs]);
+    if (now === seen) return;
+    const [{ tip }, ours] = [await knownTeam(project), await branchTip(project)];
+    state.behind = tip !== null && (ours === null || !(await contains(root, ours, tip)));
+    if (tip !== null && state.behind) await tellVersions(tip, ours);
+    for (const { id, isOurs, rescue, theirs } of await conflictsOf(project))
+      if (!isOurs) once(`conflict ${id}`, { event: 'rescued-elsewhere', branch: rescue, author: theirs.author, id });
+    seen = now;
+  };
+
+  const tellVersions = async (tip: string, ours: string | null): Promise<void> => {
+    const known = [ours, toldUpTo].filter((commit) => commit !== null);
+    const args = ['rev-list', '--count', '--no-merges', tip, ...known.map((commit) => `^${commit}`), '--'];
+    const versions = Number(await gitLine(project.root, args));
+    toldUpTo = tip;
+    if (versions === 0) return; // a join, or a decision, of what was told before
+    state.workedAt = clock.monotonic();
+    const authors = await authorsOf(project.root, tip, known);
+    once(`team ${tip}`, { event: 'team-published', commit: tip, versions, authors });
+  };
+
+  const bring = async (): Promise<void> => {
+    const { tip } = await knownTeam(project);
+    try {
+      const { pulled, commit } = await bringIn(project, profile, tip, { byItself: true });
+      state.behind = false;
+      if (pulled > 0 && commit !== null) tell({ event: 'brought-in', versions: pulled, commit });
+    } catch (error) {
+      const failure = asFailure(error);
+      // Our own versions are published first: they are joined with the team's then, or a person decides.
+      if (failure.row === 'diverged' || stopped.signal.aborted) return;
+      once(`not ${tip ?? ''} ${failure.row}`, { event: 'not-brought-in', failure });
     }
-    await clock.sleep(project.config.pull.pollSeconds * 1000, signal).catch((error: unknown) => {
-      if (!signal.aborted) throw error;
-    });
-  }
+  };
+
+  const loop = (async () => {
+    while (!stopped.signal.aborted) {
+      if (!state.recording) {
+        if (clock.monotonic() >= asks.at) await ask().catch(trouble);
+        await look().catch(trouble);
+        if (state.behind && state.calm && pull.auto && !stopped.signal.aborted) await bring();
+      }
+      const untilAsk = asks.at - clock.monotonic();
+      const untilTry = state.behind && pull.auto ? Math.min(retryMs, pollMs) : Number.POSITIVE_INFINITY;
+      if (!stopped.signal.aborted) await bell.wait(state.recording ? retryMs : Math.min(untilAsk, untilTry));
+    }
+  })();
+
+  return {
+    active() {
+      state.workedAt = clock.monotonic();
+      if (asks.afterMs <= pollMs) return;
+      // It was seldom asked for a while: from now on it is often again.
+      Object.assign(asks, { afterMs: pollMs, at: Math.min(asks.at, clock.monotonic() + pollMs) });
+      bell.ring();
+    },
+    calm(is) {
+      const begins = is && !state.calm;
+      state.calm = is;
+      if (begins) bell.ring();
+    },
+    recording(is) {
+      state.recording = is;
+    },
+    async stop() {
+      stopped.abort(new Error('the watcher ends'));
+      bell.ring();
+      await loop;
+    },
+  };
 }

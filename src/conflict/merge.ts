@@ -1,5 +1,6 @@
 import { git, gitLine } from '../git/run.ts';
 import { indexInfo, type TreeEntry, zeroLike } from '../git/tree.ts';
+import { listed } from '../model/words.ts';
 import { withIndex } from '../project/own-index.ts';
 import type { Project } from '../project/project.ts';
 import { authorsOf, type Parted } from './parted.ts';
@@ -8,7 +9,7 @@ import { authorsOf, type Parted } from './parted.ts';
 export async function joinCommit(project: Project, parted: Parted): Promise<string> {
   const { root } = project;
   const { ours, theirs } = parted;
-  const names = new Set([...(await authorsOf(root, ours, theirs)), ...(await authorsOf(root, theirs, ours))]);
+  const names = new Set([...(await authorsOf(root, ours, [theirs])), ...(await authorsOf(root, theirs, [ours]))]);
   const tree = await treeOf(project, theirs, parted.compared.entries);
   return await mergeCommit(project, { tree, parents: [theirs, ours], message: `Work of ${listed([...names])} joined` });
 }
@@ -43,10 +44,4 @@ export async function mergeCommit(
   const env = { GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date };
   const args = ['commit-tree', ...parents.flatMap((parent) => ['-p', parent]), '-F', '-', tree];
   return await gitLine(root, args, { env, input: `${message}\n` });
-}
-
-function listed(names: string[]): string {
-  // A name on one line: it must not end the subject.
-  const plain = names.map((name) => name.replace(/\p{Cc}+/gu, ' '));
-  return plain.length < 2 ? plain.join('') : `${plain.slice(0, -1).join(', ')} and ${plain.at(-1)}`;
 }

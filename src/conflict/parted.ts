@@ -66,9 +66,10 @@ async function dawOf({ root, config }: Project, commits: readonly string[]): Pro
   return detectDaw([...paths]);
 }
 
-/** Who made the versions that are in `commit` and not in `other`: at most three names. */
-export async function authorsOf(root: string, commit: string, other: string): Promise<string[]> {
-  const args = ['log', '--no-merges', '-z', '--max-count=1000', '--format=%an', commit, `^${other}`, '--'];
+/** Who made the versions that are in `commit` and not in `others`: at most three names. */
+export async function authorsOf(root: string, commit: string, others: readonly string[]): Promise<string[]> {
+  const not = others.map((other) => `^${other}`);
+  const args = ['log', '--no-merges', '-z', '--max-count=1000', '--format=%an', commit, ...not, '--'];
   const names = new Set((await git(root, args)).split('\0').filter(Boolean));
   return [...names].slice(0, 3);
 }

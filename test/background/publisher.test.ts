@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { listenForNews } from '../../src/background/news.ts';
+import { startNews } from '../../src/background/news.ts';
 import { type PublisherEvent, startPublisher } from '../../src/background/publisher.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
@@ -8,6 +8,7 @@ import { readAttempts } from '../../src/queue/attempts.ts';
 import { lookAtQueue } from '../../src/queue/rebuild.ts';
 import { publishQueue } from '../../src/sync/publish.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { noDaw } from '../support/band.ts';
 import { httpRemote, isPush } from '../support/remotes.ts';
 import { projectWithRemote } from '../support/project.ts';
 
@@ -61,12 +62,10 @@ test('while the host is away one project asks for all, nothing is pushed blindly
   const of = (name: string) => remote.requests.filter((request) => request.includes(`/${name}.git/`)).length;
   const asked = { song: of('song'), other: of('other') };
   const saves = [await ann.save(), await ben.save()];
-  const quiet = new AbortController();
-  const listening = listenForNews(ben.project, systemClock, quiet.signal, () => undefined);
+  const news = startNews(ben.project, noDaw, systemClock, () => undefined);
   await until('the first one has asked three times more', () => of('song') >= asked.song + 3);
   expect(of('other')).toBe(asked.other);
-  quiet.abort();
-  await listening;
+  await news.stop();
   // The work goes on, and what it began on is noted.
   const { entries } = await lookAtQueue(ben.project);
   expect(entries.map(({ kind }) => kind).toSorted()).toEqual(['intent', 'publish', 'publish']);

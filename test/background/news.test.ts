@@ -1,0 +1,120 @@
+import { spawn } from 'node:child_process';
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { type NewsEvent, startNews } from '../../src/background/news.ts';
+import type { DawProfile } from '../../src/daw/profile.ts';
+import { git } from '../../src/git/run.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { band, type Musician, noDaw } from '../support/band.ts';
+import { background } from '../support/cli.ts';
+import { fakeClock } from '../support/fake-clock.ts';
+import { statusLines } from '../support/project.ts';
+import { sandbox, write } from '../support/sandbox.ts';
+
+async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
+  for (const end = Date.now() + 20_000; !(await holds()); await new Promise((done) => setTimeout(done, 30)))
+    if (Date.now() > end) throw new Error(`it never came to be that ${what}`);
+}
+
+/** What Ann hears of the others. */
+function listening({ project }: Musician, { profile = noDaw, auto = true } = {}) {
+  const events: NewsEvent[] = [];
+  const config = { ...project.config, pull: { auto, pollSeconds: 0.2 } };
+  const news = startNews({ ...project, config }, profile, systemClock, (event) => events.push(event));
+  onTestFinished(async () => await news.stop());
+  const heard = (event: NewsEvent['event']) => events.filter((one) => one.event === event);
+  return { events, news, heard };
+}
+
+const read = async ({ root }: Musician, name: string) => await fs.readFile(path.join(root, name), 'utf8');
+
+test('who published is told once, and it is brought in by itself, but not while something is being saved', async () => {
+  const { Ann, Ben } = await band('Ann', 'Ben');
+  const { events, news, heard } = listening(Ann);
+  news.calm(false);
+  await Ben.save({ 'Song.song': 'two' });
+  const tip = await Ben.save({ 'Song.song': 'three' });
+  await Ben.push();
+  await until('it is told', () => heard('team-published').length > 0);
+  expect(events).toEqual([{ event: 'team-published', commit: tip, versions: 2, authors: ['Ben'] }]);
+  await new Promise((done) => setTimeout(done, 500));
+  expect(await read(Ann, 'Song.song')).toBe('one');
+  news.calm(true);
+  await until('it is brought in', () => heard('brought-in').length > 0);
+  expect([await read(Ann, 'Song.song'), await Ann.head(), await statusLines(Ann.root)]).toEqual(['three', tip, []]);
+  await new Promise((done) => setTimeout(done, 500));
+  expect(events).toHaveLength(2);
+});
+
+test('a DAW that runs keeps it out, which is told once, and it comes when the DAW is closed', async () => {
+  const { Ann, Ben } = await band('Ann', 'Ben');
+  const program = path.join(await sandbox(), 'oxenvcs news daw');
+  await fs.copyFile('/bin/sleep', program);
+  await fs.chmod(program, 0o755);
+  const running = spawn(program, ['60'], { stdio: 'ignore' });
+  onTestFinished(() => void running.kill('SIGKILL'));
+  const profile: DawProfile = { ...noDaw, programs: ['oxenvcs news daw'] };
+  const { heard } = listening(Ann, { profile });
+  await Ben.save({ 'Song.song': 'two' });
+  await Ben.push();
+  await until('it is told', () => heard('not-brought-in').length > 0);
+  await new Promise((done) => setTimeout(done, 700));
+  expect(heard('not-brought-in')).toHaveLength(1);
+  expect(await read(Ann, 'Song.song')).toBe('one');
+  running.kill('SIGKILL');
+  await until('it is brought in', () => heard('brought-in').length > 0);
+  expect(await read(Ann, 'Song.song')).toBe('two');
+});
+
+test('with pull.auto off, and while a take is being recorded, nothing is brought in', async () => {
+  const { Ann, Ben } = await band('Ann', 'Ben');
+  const { news, heard, events } = listening(Ann, { auto: false });
+  await Ben.save({ 'Song.song': 'two' });
+  await Ben.push();
+  await until('it is told', () => heard('team-published').length > 0);
+  news.recording(true);
+  await new Promise((done) => setTimeout(done, 300));
+  await Ben.save({ 'Song.song': 'three' });
+  await Ben.push();
+  await new Promise((done) => setTimeout(done, 700));
+  expect(events).toHaveLength(1);
+  expect(await read(Ann, 'Song.song')).toBe('one');
+});
+
+test('when all is quiet the remote is asked ever less, up to every quarter of an hour, and often again when work begins', async () => {
+  const { Ann } = await band('Ann');
+  const clock = fakeClock();
+  const asked: number[] = [];
+  const sleep = async (ms: number, signal?: AbortSignal) => await clock.sleep(ms, signal);
+  const slow = {
+    ...clock,
+    sleep: async (ms: number, signal?: AbortSignal) => {
+      asked.push(ms);
+      await sleep(ms, signal);
+    },
+  };
+  const config = { ...Ann.project.config, pull: { auto: true, pollSeconds: 60 } };
+  const news = startNews({ ...Ann.project, config }, noDaw, slow, () => undefined);
+  await until('it is quiet', () => asked.filter((ms) => ms === 900_000).length >= 2);
+  await news.stop();
+  expect(asked.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => 60_000));
+  expect(Math.max(...asked)).toBe(900_000);
+  expect(asked).toContain(480_000);
+});
+
+test('a watcher brings in what the team published, makes no version of it, and says who made it', async () => {
+  const { Ann, Ben } = await band('Ann', 'Ben');
+  const env = { OXENVCS_PULL_POLL_SECONDS: '0.3', OXENVCS_WATCH_QUIET_SECONDS: '0.3', OXENVCS_WATCH_SCAN_SECONDS: '1' };
+  const watching = background(['watch', Ann.root], { cwd: Ann.root, env });
+  await watching.waitForLine(/Watching/);
+  await Ben.save({ 'Song.song': 'two', 'Take.wav': 't' });
+  await Ben.push();
+  await watching.waitForLine(/Ben published a new version\./);
+  await watching.waitForLine(/1 version of the team brought in/);
+  await write(Ann.root, { 'Other.song': 'Ann’s' });
+  await watching.waitForLine(/Other\.song saved/);
+  await watching.waitForLine(/1 version published/);
+  expect(watching.lines.filter((line) => line.includes('✓'))).toHaveLength(1);
+  expect(await git(Ann.root, ['log', '--format=%an', '-2', 'main'])).toBe('Ann\nBen\n');
+});
