@@ -77,7 +77,7 @@ test('what is dropped does not come back by itself, is not lost, and is taken al
   expect(await ourRefs({ root }, 'dropped')).toEqual([]);
 });
 
-test('the newest is dropped: what came before it is published; `queue retry` puts it back', async () => {
+test('the newest is dropped: what came before it is published; `queue retry` puts it back; an entry that is not there is named', async () => {
   const { root, run, list, onRemote } = await song();
   const [first = '', second = ''] = await versions({ root }, 2);
   expect((await run('queue', 'drop', second.slice(0, 8), '--force')).code).toBe(0);
@@ -86,15 +86,12 @@ test('the newest is dropped: what came before it is published; `queue retry` put
   expect((await run('queue', 'retry', second.slice(0, 8), '--json')).json()).toMatchObject({ commit: second });
   expect(await onRemote()).toBe(second);
   expect(await list()).toEqual({ entries: [], dropped: [] });
-});
-
-test.each([
-  ['drop', 'nonsense', '--force'],
-  ['retry', 'beef'],
-  ['drop', '0000000001-x', '--force'],
-])('an entry that is not there is named: queue %s %s', async (...args) => {
-  const { run } = await song();
-  const refused = await run('queue', ...args, '--json');
-  expect(refused.code).toBe(2);
-  expect(refused.json()).toMatchObject({ error: { code: 'USAGE', message: expect.stringContaining(args[1] ?? '') } });
+  for (const args of [
+    ['drop', '0000000001-x', '--force'],
+    ['retry', 'beef'],
+  ]) {
+    const refused = await run('queue', ...args, '--json');
+    expect(refused.code).toBe(2);
+    expect(refused.json()).toMatchObject({ error: { code: 'USAGE', message: expect.stringContaining(args[1] ?? '') } });
+  }
 });
