@@ -8,6 +8,7 @@ import { capabilities } from '../lock/capabilities.ts';
 import { lockContext } from '../lock/context.ts';
 import { probeRemote } from '../lock/probe.ts';
 import { letNegotiate } from '../setup/negotiate.ts';
+import { tellByHand } from '../project/by-hand.ts';
 import type { Project } from '../project/project.ts';
 import { command, type Context } from './command.ts';
 import type { Answer } from './output.ts';
@@ -37,6 +38,8 @@ export async function setUpFolder(folder: string, options: InitOptions, context:
   for (const warning of warnings) context.output.warn(warning);
   const { root } = done.project;
   await register(root);
+  // A watcher that runs publishes to a remote that is new at once, not only after the next save.
+  await tellByHand(done.project);
   // One that runs begins with it now; one that does not answer finds it when it starts anew.
   const isWatched = await askDaemon({ do: 'look' }).then(
     (answer) => answer !== null,

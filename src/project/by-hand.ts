@@ -1,4 +1,5 @@
 import { unwatchFile, watchFile } from 'node:fs';
+import * as fs from 'node:fs/promises';
 import { type Project, statePath } from './project.ts';
 
 /** Often enough for somebody who waits for their commit to be published, and nothing for a disk: one lstat, ms. */
@@ -16,4 +17,10 @@ export function hearByHand(project: Pick<Project, 'root'>, heard: () => void): (
   };
   watchFile(bell, { interval: everyMs, persistent: false }, look);
   return () => unwatchFile(bell, look);
+}
+
+/** Tells whoever hears it: as the hooks do. */
+export async function tellByHand(project: Pick<Project, 'root'>): Promise<void> {
+  // Only news: where it cannot be written the watcher finds it at its next look.
+  await fs.writeFile(statePath(project, 'bell'), '').catch(() => undefined);
 }
