@@ -16,6 +16,10 @@ export interface Times {
   takeHold: number;
   /** How often everything is compared with HEAD although nothing was heard: events get lost. */
   scan: number;
+  /** … and the more seldom, up to this, the longer nothing stirs. */
+  longestScan: number;
+  /** Without events the comparing takes one part in so many of the time. A guess. */
+  scanShare: number;
   /** Between two looks while something moves. */
   look: number;
   /** A DAW may keep idle descriptors open: a file unchanged for so long counts as closed. A guess. */
@@ -42,6 +46,8 @@ export function timesOf(settings: Config['watch']): Times {
     mediaOnly: settings.mediaOnlyCommitMinutes * 60_000,
     takeHold: settings.growingTakeHoldSeconds * 1000,
     scan: settings.scanSeconds * 1000,
+    longestScan: 900_000,
+    scanShare: 20,
     // Short quiet times are for tests; below 20 ms it would only burn the processor.
     look: Math.max(20, Math.min(1000, quiet / 3)),
     openPatience: 60_000,

@@ -6,10 +6,11 @@ import { asFailure, Failure } from '../model/failures.ts';
 import type { Captured, Committed, FileStat, Save } from '../model/save.ts';
 import type { Clock } from '../system/clock.ts';
 import { exists } from '../system/disk.ts';
+import { networkDrive } from '../system/network-drive.ts';
 import { unreadableAmong } from '../system/stat.ts';
 import { captureAhead } from './ahead.ts';
 import { makeBell } from './bell.ts';
-import { aboutToSettle, inQuestion, nextLook } from './due.ts';
+import { aboutToSettle, inQuestion, nextLook, scanPause } from './due.ts';
 import { growingTakes, type Room } from './known.ts';
 import { type Difference, lookAt, openNow, temporaryBeside, worthFollowing } from './look.ts';
 import { type Action, begin, type Event, type State, step, type Why } from './settle.ts';
@@ -34,6 +35,8 @@ export interface WatchPorts {
   /** Makes the version. The signal is aborted when there is no time left for it. */
   commit: (save: Save, noTimeLeft: AbortSignal) => Promise<Committed>;
   tell: (event: WatchEvent) => void;
+  /** Which kind of network drive the project lies on, or null; the system is asked, unless said. */
+  drive?: typeof networkDrive;
   /** Who tells that something was written; the system, unless said. */
   wake?: typeof startWake;
 }
@@ -65,8 +68,11 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   const over = new AbortController();
   let state = begin;
   let differences: Difference[] = [];
-  let scanEvery = times.scan;
+  let blind = false;
+  /** The comparisons with HEAD: how long the last one took, ms, and how many have found nothing since something stirred. */
+  let scans = { took: 0, quiet: 0 };
   let scannedAt = Number.NEGATIVE_INFINITY;
+  const scanEvery = () => scanPause(times, { blind, ...scans });
   /** When something was heard that the last comparison with HEAD may not have seen. */
   let newsAt = clock.monotonic();
   let lastTrouble = '';
@@ -86,6 +92,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
 
   const stirred = (name: string | null) => {
     const now = clock.monotonic();
+    scans.quiet = 0;
     // Of a file that differs anyway every look sees the rest.
     if (name === null || !state.known.files.has(name)) newsAt = now;
     // Sessions are looked at promptly: two saves that follow each other must both be seen.
@@ -146,9 +153,10 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   const pass = async () => {
     const start = clock.monotonic();
     // Events get lost and come early: what was heard is compared again until it is as old as half of the quiet time.
-    if (start - scannedAt >= scanEvery || scannedAt < newsAt + times.quiet / 2) {
+    if (start - scannedAt >= scanEvery() || scannedAt < newsAt + times.quiet / 2) {
       scannedAt = start;
       differences = worthFollowing(profile, await ports.changes());
+      scans = { took: clock.monotonic() - start, quiet: state.slug === 'clean' ? scans.quiet + 1 : 0 };
     }
     const files = await lookAt(root, differences);
     // Judged as of one moment: what becomes quiet after it was not asked whether it is open.
@@ -162,7 +170,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
 
   const nap = async () => {
     const now = clock.monotonic();
-    const at = Math.min(scannedAt + scanEvery, nextLook(rules, state) ?? Number.POSITIVE_INFINITY);
+    const at = Math.min(scannedAt + scanEvery(), nextLook(rules, state) ?? Number.POSITIVE_INFINITY);
     // A burst is let pass; many bursts are not looked at one by one.
     if ((await bell.wait(at - now)) && !signal.aborted)
       await clock.sleep(Math.max(times.burst, now + times.look / 4 - clock.monotonic()));
@@ -180,15 +188,20 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     root,
     profile,
     stirred,
-    failed: (reason, blind) => {
-      // Without events only looking helps; at the quiet time's pace no save is missed that would not be joined anyway.
-      if (blind) scanEvery = Math.min(scanEvery, Math.max(times.quiet, times.look));
-      if (reason !== lastTrouble || blind) tell({ event: 'scanning', reason });
+    failed: (reason, isBlind) => {
+      if (isBlind) blind = true;
+      if (reason !== lastTrouble || isBlind) tell({ event: 'scanning', reason });
       lastTrouble = reason;
       bell.ring();
     },
   });
   try {
+    const drive = await (ports.drive ?? networkDrive)(root).catch(() => null); // it cannot be told
+    // What another computer writes there is not told here.
+    if (drive !== null) {
+      blind = true;
+      tell({ event: 'scanning', reason: `the project lies on a network drive, ${drive}` });
+    }
     while (!signal.aborted) {
       await pass().catch(trouble);
       if (!signal.aborted) await nap();

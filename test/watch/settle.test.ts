@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { inQuestion } from '../../src/watch/due.ts';
+import { inQuestion, scanPause } from '../../src/watch/due.ts';
 import { growingTakes } from '../../src/watch/known.ts';
-import { Machine, nth } from './machine.ts';
+import { Machine, nth, times } from './machine.ts';
 
 test('a save is captured and committed once it has been quiet for 3 s, not before', () => {
   const m = new Machine();
@@ -517,4 +517,13 @@ test('a take that grows is known, in whatever file it is recorded, until it rest
   // Left open, and idle.
   m.look(61, { 'Take.wav': 1 }, { open: ['Take.wav'] });
   expect(growing(m)).toEqual([]);
+});
+
+test('the longer nothing stirs the more seldom all is compared, up to a quarter of an hour; a slow drive is not kept busy', () => {
+  const pause = (quiet: number) => scanPause(times, { blind: false, took: 100, quiet }) / 1000;
+  expect([0, 1, 2, 3, 4, 50].map(pause)).toEqual([60, 120, 240, 480, 900, 900]);
+  const blind = (took: number) => scanPause(times, { blind: true, took, quiet: 50 }) / 1000;
+  expect([20, 400, 8000].map(blind)).toEqual([3, 8, 60]);
+  // A setting of more than that is the person's.
+  expect(scanPause({ ...times, scan: 3_600_000 }, { blind: false, took: 0, quiet: 9 })).toBe(3_600_000);
 });

@@ -267,3 +267,17 @@ test('a system that runs out of watches is said to, and the folder is looked at 
   await write(project.root, { 'Song.als': 'three' });
   await watch.versions(2);
 });
+
+test('on a network drive, where another computer’s writes are not told, it is looked all the time, and said so', async () => {
+  const project = await song();
+  const watch = await watching(project, {
+    wake: deaf,
+    drive: async () => 'SMB',
+    settings: { scanSeconds: 600 },
+  });
+  for (const [i, text] of ['two', 'three'].entries()) {
+    await write(project.root, { 'Song.als': text });
+    await watch.versions(i + 1);
+  }
+  expect(watch.events).toContainEqual({ event: 'scanning', reason: 'the project lies on a network drive, SMB' });
+});
