@@ -2,6 +2,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ifMissing } from '../system/disk.ts';
+import { dataFolder } from '../system/places.ts';
 
 /**
  * A git that is killed, or loses its power, while it moves a ref leaves the ref's lock file behind, and no git moves that
@@ -13,7 +14,7 @@ const lookMs = 100;
 
 /** A ref's own lock, HEAD's, or that of all packed refs. Never `index.lock`, which git holds while a person writes a message. */
 const refLock =
-  /^(?:fatal|error): (?:.*: )?Unable to create '(.*(?:\/refs\/.+|\/HEAD|\/packed-refs)\.lock)': File exists\.$/m;
+  /^(remote: )?(?:fatal|error): (?:.*: )?Unable to create '(.*(?:\/refs\/.+|\/HEAD|\/packed-refs)\.lock)': File exists\. *$/m;
 
 /**
  * Waits until the lock that git has stumbled over is gone; one that stays as it is for too long is removed. True: it is
@@ -23,8 +24,10 @@ export async function outwaitLock(
   stderr: string,
   { signal, afterMs = abandonedMs }: { signal?: AbortSignal | undefined; afterMs?: number } = {},
 ): Promise<boolean> {
-  const lock = refLock.exec(stderr)?.[1];
+  const [, remotely, lock] = refLock.exec(stderr) ?? [];
   if (lock === undefined || !path.isAbsolute(lock)) return false;
+  // A remote's locks are its own affair, but for the vault on this computer, which nobody else looks after.
+  if (remotely !== undefined && !lock.startsWith(dataFolder() + path.sep)) return false;
   let seen = await identity(lock);
   let since = performance.now();
   for (const end = since + 3 * afterMs; performance.now() < end && !signal?.aborted; ) {

@@ -26,11 +26,15 @@ const attemptSchema = v.object({
   nextAttemptAt: v.nullable(v.pipe(v.number(), v.minValue(0), v.maxValue(8.64e15))),
   /** How long that was from the try, ms. */
   delayMs: v.number(),
-  failure: v.nullable(
-    v.object({
-      row: v.picklist(failureNames),
-      details: v.record(v.string(), v.union([v.string(), v.number(), v.boolean(), v.null()])),
-    }),
+  /** A row that only a newer version knows is no reason to forget the rest. */
+  failure: v.fallback(
+    v.nullable(
+      v.object({
+        row: v.picklist(failureNames),
+        details: v.record(v.string(), v.union([v.string(), v.number(), v.boolean(), v.null()])),
+      }),
+    ),
+    null,
   ),
 });
 const schema = v.object({ v: v.literal(1), attempts: v.array(attemptSchema) });

@@ -130,19 +130,22 @@ export async function setEntriesAside(project: Project, entries: readonly Entry[
   }));
 }
 
+/** What this process has flushed: ten thousand entries are not flushed anew at each try. */
+const flushed = new Set<string>();
+
 /** A hook in plain sh cannot flush what it writes. */
 export async function flushEntries(project: Project, entries: readonly Entry[]): Promise<void> {
-  await flushAll(
-    queueFolder(project),
-    entries.map(({ id }) => fileName(id)),
-  );
+  const folder = queueFolder(project);
+  const names = entries.map(({ id }) => fileName(id)).filter((name) => !flushed.has(path.join(folder, name)));
+  await flushAll(folder, names);
+  for (const name of names) flushed.add(path.join(folder, name));
 }
 
 export async function removeEntries(project: Project, entries: readonly Entry[]): Promise<void> {
-  await removeAllDurable(
-    queueFolder(project),
-    entries.map(({ id }) => fileName(id)),
-  );
+  const folder = queueFolder(project);
+  const names = entries.map(({ id }) => fileName(id));
+  await removeAllDurable(folder, names);
+  for (const name of names) flushed.delete(path.join(folder, name));
 }
 
 /** An hour, ms: whoever wrote it has long ended. */

@@ -2,9 +2,14 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { gitEnvironment } from '../../src/git/run.ts';
 import { outwaitLock } from '../../src/git/stale-lock.ts';
 import { exists } from '../../src/system/disk.ts';
+import { dataFolder } from '../../src/system/places.ts';
+import { run } from '../../src/system/process.ts';
 import { byHand } from '../setup/helpers.ts';
+import { songRepository } from '../support/pushing.ts';
+import { fileRemote } from '../support/remotes.ts';
 import { repository, sandbox } from '../support/sandbox.ts';
 
 /** A repository in which a killed git has left a lock behind; what git says of it. */
@@ -51,4 +56,21 @@ test('the index’s lock is never taken away: git holds it while a person writes
   expect(stderr).toContain('File exists');
   expect(await outwaitLock(stderr, { afterMs: 0 })).toBe(false);
   expect(await exists(lock)).toBe(true);
+});
+
+test('the lock of a ref in the vault on this computer is removed too, one of any other remote never', async () => {
+  const song = await songRepository();
+  for (const [parent, gone] of [
+    [path.join(dataFolder(), 'vaults'), true],
+    [await sandbox(), false],
+  ] as const) {
+    await fs.mkdir(parent, { recursive: true });
+    const { dir, url } = await fileRemote({ parent });
+    const lock = path.join(dir, 'refs', 'heads', 'main.lock');
+    await fs.writeFile(lock, '');
+    const { exitCode, stderr } = await run('git', ['push', url, 'HEAD:main'], { cwd: song, env: gitEnvironment() });
+    expect(exitCode).not.toBe(0);
+    expect(await outwaitLock(stderr, { afterMs: 150 })).toBe(gone);
+    expect(await exists(lock)).toBe(!gone);
+  }
 });
