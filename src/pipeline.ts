@@ -3,6 +3,7 @@ import { isUnderWay } from './checkout/journal.ts';
 import { capture } from './commit/capture.ts';
 import { type Change, changes } from './commit/changes.ts';
 import { commitSave } from './commit/commit.ts';
+import { parentOf } from './commit/made-on.ts';
 import { bringIndexUp, removeLeftovers } from './commit/user-index.ts';
 import type { DawProfile } from './daw/profile.ts';
 import { asFailure, Failure } from './model/failures.ts';
@@ -102,17 +103,22 @@ export async function watchAndPublish(
         capture: async (path, stat) => await capture(root, path, stat),
         // The version is on the disk before it is told, and so is its entry in the queue, where there is room for it.
         commit: async (save) =>
-          await commitSave(project, { ...save, leftOut: large.names() }, async ({ commit, branch, subject }) => {
-            // Versions of another branch stay here: only the team's branch is published by itself.
-            if (branch === `refs/heads/${config.branch}`)
-              await enqueue(project, commit, config.branch, isoTime(clock.now())).catch((error: unknown) => {
-                // The version is on the disk and gets its entry from the history, at the next try to publish.
-                tell({ event: 'trouble', failure: asFailure(error) });
-              });
-            tell({ event: 'version', commit, message: subject });
-            publisher.wake();
-            tidier.stored();
-          }),
+          await commitSave(
+            project,
+            { ...save, leftOut: large.names() },
+            async ({ commit, branch, subject }) => {
+              // Versions of another branch stay here: only the team's branch is published by itself.
+              if (branch === `refs/heads/${config.branch}`)
+                await enqueue(project, commit, config.branch, isoTime(clock.now())).catch((error: unknown) => {
+                  // The version is on the disk and gets its entry from the history, at the next try to publish.
+                  tell({ event: 'trouble', failure: asFailure(error) });
+                });
+              tell({ event: 'version', commit, message: subject });
+              publisher.wake();
+              tidier.stored();
+            },
+            async (head) => await parentOf(project, profile, save.captured, head),
+          ),
         tell: (event) => {
           if (event.event === 'changed') publisher.wantLock(event.paths);
           // What is being recorded is left in peace.

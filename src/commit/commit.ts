@@ -22,12 +22,14 @@ export interface Made {
 /**
  * Makes one version of a save, on the branch that is checked out. The user's index and files stay as they are, but for
  * the entries of what was committed. `made` is called as soon as the version is on the disk; the user's index follows
- * after it, which takes as long again and keeps nobody waiting.
+ * after it, which takes as long again and keeps nobody waiting. `parentOf` gives the commit that it is made on; HEAD,
+ * unless given.
  */
 export async function commitSave(
   project: Project,
   save: Save,
   made: (version: Made) => Promise<void> = async () => undefined,
+  parentOf: (head: string) => Promise<string> = async (head) => head,
 ): Promise<Committed> {
   const { root } = project;
   const head = await headOf(root);
@@ -48,7 +50,7 @@ export async function commitSave(
     const sessions = save.captured.map(({ path }) => path);
     const lacking = (save.leftOut ?? []).map(incompleteLine);
     const message = withTrailers(saveMessage(differences, sessions, save.incomplete, save.toFollow), lacking);
-    const parents = head.commit === null ? [] : ['-p', head.commit];
+    const parents = head.commit === null ? [] : ['-p', await parentOf(head.commit)];
     const commit = await gitLine(root, ['commit-tree', ...parents, '-F', '-', tree], { input: message });
     const subject = message.split('\n', 1)[0] ?? '';
     if (!(await moveHead(project, head.commit, commit, subject)))

@@ -51,6 +51,53 @@ export function parseTasklist(text: string): Running[] {
   });
 }
 
+/** When these processes were started, ms since 1970, to the second; those of which it cannot be told are left out. */
+export async function startTimes(
+  pids: readonly number[],
+  platform: NodeJS.Platform = process.platform,
+): Promise<number[]> {
+  if (pids.length === 0) return [];
+  if (platform === 'linux') {
+    const stats = await Promise.all(
+      pids.map(async (pid) => await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')),
+    );
+    const bootedAt = Date.now() - os.uptime() * 1000;
+    return stats.flatMap((stat) => parseStat(stat, bootedAt));
+  }
+  const list = pids.join(',');
+  const [program, args] =
+    platform === 'win32'
+      ? [
+          'powershell',
+          [
+            '-NoProfile',
+            '-Command',
+            `Get-Process -Id ${list} | % { ([DateTimeOffset]$_.StartTime).ToUnixTimeMilliseconds() }`,
+          ],
+        ]
+      : ['ps', ['-o', 'etime=', '-p', list]];
+  const call = { cwd: os.tmpdir(), env: { ...process.env, LC_ALL: 'C' }, timeoutMs: 5000 };
+  const result = await run(program, args, call).catch(() => null);
+  const lines = result?.stdout.toString('utf8').split(/\r?\n/) ?? [];
+  if (platform === 'win32') return lines.flatMap((line) => (/^\d+$/.test(line.trim()) ? [Number(line)] : []));
+  return lines.flatMap((line) => parseElapsed(line).map((ms) => Date.now() - ms));
+}
+
+/** `/proc/PID/stat`: the 22nd field counts from the start of the computer, in hundredths of a second. */
+export function parseStat(stat: string, bootedAt: number): number[] {
+  // The second field is the name in brackets, which may hold anything.
+  const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  return ticks === undefined ? [] : [bootedAt + Number(ticks) * 10];
+}
+
+/** `ps -o etime=`: `[[days-]hours:]minutes:seconds`; in ms. */
+export function parseElapsed(text: string): number[] {
+  const match = /^(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)$/.exec(text.trim());
+  if (match === null) return [];
+  const [days = 0, hours = 0, minutes = 0, seconds = 0] = match.slice(1).map((part) => Number(part ?? 0));
+  return [(((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000];
+}
+
 /** Does one of these programs (beginnings of names, in lower case) have something below `folder` open? Null: it cannot be seen. */
 export async function programHasOpen(
   programs: readonly string[],
