@@ -109,15 +109,16 @@ export type WithLease<T> =
 
 /**
  * Runs `work` while holding the lock. Its signal is aborted, with the Failure as its reason, when the lock is lost. A
- * lock that was taken here is given back afterwards.
+ * lock that was taken here (`isNew`) is given back afterwards.
  */
 export async function withLease<T>(
   ctx: LockContext,
   wanted: Wanted,
-  work: (signal: AbortSignal, held: Held) => Promise<T>,
+  work: (signal: AbortSignal, held: Held, isNew: boolean) => Promise<T>,
 ): Promise<WithLease<T>> {
   const got = await acquireLock(ctx, wanted);
   if ('failure' in got) return got;
+  const isNew = got.outcome !== 'already-mine';
   const stop = new AbortController();
   const lost = new AbortController();
   const activity = () => ({ idleForMs: 0, idleSince: null });
@@ -127,12 +128,14 @@ export async function withLease<T>(
     return end;
   });
   try {
-    const value = await work(lost.signal, got.held);
+    const value = await work(lost.signal, got.held, isNew);
     stop.abort();
     return { outcome: 'done', value, end: await beating };
   } finally {
     stop.abort();
     const end = await beating;
-    if (end.why === 'stopped' && got.outcome !== 'already-mine') await releaseLock(ctx);
+    // The work may have given it back itself.
+    const isOurs = verdictOn(ctx, await loadView(ctx)).is === 'mine';
+    if (isNew && isOurs && end.why === 'stopped') await releaseLock(ctx);
   }
 }

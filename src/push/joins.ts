@@ -1,6 +1,6 @@
 import { gitLine } from '../git/run.ts';
 import { joinObject } from './links.ts';
-import { afterBreak, type Carrier, nextPart, send } from './parts.ts';
+import { afterBreak, type Carrier, nextPart, send } from './carrier.ts';
 import type { Missing } from './plan.ts';
 import { writeScratch } from './scratch.ts';
 

@@ -8,13 +8,13 @@ import { removeDurable } from '../system/disk.ts';
 const schema = v.object({
   v: v.literal(1),
   remote: v.string(),
-  /** There are parts of ours on the remote, to be removed when the push is done. */
-  staged: v.boolean(),
+  /** Folders of parts on the remote that are to be removed when the push is done. */
+  over: v.array(v.string()),
   /** How large parts may be, after a break; null: nothing broke. */
   sizing: v.nullable(v.object({ next: v.number(), proven: v.number(), broken: v.boolean() })),
 });
 
-export type Memory = Pick<v.InferOutput<typeof schema>, 'staged' | 'sizing'>;
+export type Memory = Pick<v.InferOutput<typeof schema>, 'over' | 'sizing'>;
 
 type Where = Pick<LockContext, 'root' | 'remote'>;
 
@@ -22,11 +22,11 @@ const file = (ctx: Pick<LockContext, 'root'>): string => statePath(ctx, 'staging
 
 export async function recall(ctx: Where): Promise<Memory> {
   const read = await readRecord(ctx, file(ctx), schema);
-  return read.state === 'ok' && read.value.remote === remoteKey(ctx) ? read.value : { staged: false, sizing: null };
+  return read.state === 'ok' && read.value.remote === remoteKey(ctx) ? read.value : { over: [], sizing: null };
 }
 
 export async function remember(ctx: Where, change: Partial<Memory>): Promise<void> {
-  const { staged, sizing } = { ...(await recall(ctx)), ...change };
-  if (staged || sizing !== null) await writeRecord(file(ctx), { v: 1, remote: remoteKey(ctx), staged, sizing });
+  const { over, sizing } = { ...(await recall(ctx)), ...change };
+  if (over.length > 0 || sizing !== null) await writeRecord(file(ctx), { v: 1, remote: remoteKey(ctx), over, sizing });
   else await removeDurable(file(ctx));
 }

@@ -1,12 +1,8 @@
 import type { Written } from '../git/progress.ts';
-import type { LockContext } from '../lock/context.ts';
-import { type Move, swap } from '../lock/swap.ts';
 import type { Failure } from '../model/failures.ts';
-import { RetryPolicy } from '../network/retry.ts';
+import { afterBreak, type Carrier, type End, nextPart, send } from './carrier.ts';
 import type { LinkObjects } from './links.ts';
 import { type Scratch, writeScratch } from './scratch.ts';
-import { brokeOff, gotThrough, type Limits, type Sizing } from './sizing.ts';
-import type { Tracker } from './transfer.ts';
 
 /** A link on its way; its objects are made when it is its turn. */
 export interface Link {
@@ -15,42 +11,12 @@ export interface Link {
   objects: () => LinkObjects;
 }
 
-/** Where parts go, and how it stands with them. */
-export interface Carrier {
-  ctx: LockContext;
-  scratch: Scratch;
-  /** The refs of this run: `refs/oxenvcs/staging/<clone>-<date>/<run>`. */
-  refs: string;
-  limits: Limits;
-  sizing: Sizing;
-  track: Tracker;
-  /** How often in a row it may break before anything gets through. */
-  patience: number;
-  /** What is on the remote now: the ids that its refs have. Null: it cannot be asked. */
-  there: () => Promise<Set<string> | null>;
-  /** It broke, or the remote does not take pushes of that size: to be remembered. */
-  onBreak: (sizing: Sizing) => Promise<void>;
-  onTooLarge: (maxBytes: number) => Promise<void>;
-  /** Parts begun so far, and those of them that got through. */
-  begun: number;
-  through: number;
-}
-
-/** How a part ended. */
-export type End =
-  | { is: 'through' }
-  /** It may have arrived all the same; it may be tried again. */
-  | { is: 'broken'; failure: Failure }
-  | { is: 'too-large'; failure: Failure }
-  /** No later try will mend it. */
-  | { is: 'over'; error: unknown };
-
 interface Flight {
   links: Link[];
   bytes: number;
-  /** Resolves when all of it has left this process, or it has ended. */
-  written: Promise<unknown>;
-  isWritten: boolean;
+  /** Resolves when it is time for the next one: all of it is written, or nearly so. */
+  out: Promise<unknown>;
+  isOut: boolean;
   ended: Promise<unknown>;
   end: End | null;
 }
@@ -61,10 +27,13 @@ const mostLinks = 100;
 /** Media as it is: nothing is searched, compressed or held in memory. */
 const forMedia = ['pack.window=0', 'pack.compression=0', 'core.bigFileThreshold=1m', 'pack.threads=1'];
 
+/** Pipes, git's own buffer and those of the network together hold no more, bytes. */
+const bufferBytes = 32 * 2 ** 20;
+
 /**
- * Puts all links on the remote, as many in one push as the time allows. While the remote makes sense of one part (it indexes what it got)
- * the next is on its way: never two at once, so that a connection that resets costs one part. Throws the failure that
- * stopped it.
+ * Puts all links on the remote, as many in one push as the time allows. While the remote makes sense of one part (it
+ * indexes what it got) the next is on its way already: one after the other, so that a connection that resets costs one
+ * part. Throws the failure that stopped it.
  */
 export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promise<void> {
   let waiting = [...links];
@@ -72,16 +41,14 @@ export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promi
   let breaks = 0;
   let trouble: Extract<End, { is: 'broken' | 'over' }> | null = null;
   while (waiting.length > 0 || flights.size > 0) {
-    // One that is larger than any before it flies alone: it is the one that may be too large for the link.
-    const isClear = [...flights].every(({ isWritten, bytes }) => isWritten && bytes <= carrier.sizing.proven);
-    const mayLaunch = trouble === null && flights.size < 2 && isClear;
-    if (mayLaunch && waiting.length > 0) {
+    const isClear = flights.size < 2 && [...flights].every((flight) => hasLeft(carrier, flight));
+    if (trouble === null && isClear && waiting.length > 0) {
       const count = howMany(waiting, carrier.sizing.next);
       flights.add(await launch(carrier, waiting.slice(0, count)));
       waiting = waiting.slice(count);
       continue;
     }
-    await Promise.race([...flights].map((one) => (one.isWritten ? one.ended : one.written)));
+    await Promise.race([...flights].map((one) => (one.isOut ? one.ended : one.out)));
     for (const flight of flights) {
       const { end, links: sent } = flight;
       if (end === null) continue;
@@ -100,6 +67,10 @@ export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promi
   }
 }
 
+/** A part larger than any before it that fits the buffers on the way has not met the link yet, though all of it is written. */
+const hasLeft = ({ sizing }: Carrier, { isOut, bytes }: Flight): boolean =>
+  isOut && (bytes <= sizing.proven || bytes > bufferBytes);
+
 /** After a break: waits a moment, and asks the remote what has arrived. */
 async function recover(carrier: Carrier, breaks: number, failure: Failure, waiting: Link[]): Promise<Link[]> {
   await afterBreak(carrier, breaks, failure);
@@ -109,19 +80,6 @@ async function recover(carrier: Carrier, breaks: number, failure: Failure, waiti
   carrier.track.found(sum(arrived));
   carrier.through += 1;
   return waiting.filter((link) => !arrived.includes(link));
-}
-
-/** Waits before the next try; throws the failure when there were enough of them. */
-export async function afterBreak(
-  { ctx, patience, sizing, onBreak }: Carrier,
-  breaks: number,
-  failure: Failure,
-): Promise<void> {
-  await onBreak(sizing);
-  if (breaks > patience) throw failure;
-  const { initialBackoffMs, maxBackoffMs } = ctx.settings.network;
-  const policy = new RetryPolicy({ initialMs: initialBackoffMs, maxMs: maxBackoffMs });
-  await ctx.clock.sleep(policy.delay(breaks, failure), ctx.signal);
 }
 
 function howMany(links: readonly Link[], bytes: number): number {
@@ -137,64 +95,44 @@ async function launch(carrier: Carrier, links: Link[]): Promise<Flight> {
   for (const link of links) await writeLink(carrier.scratch, link.objects());
   const refs = nextPart(carrier);
   const moves = links.map(({ id }, n) => ({ ref: `${refs}.${n}`, old: null, next: id }));
-  let onWritten = (): void => undefined;
-  const written = new Promise<void>((resolve) => (onWritten = resolve));
   const bytes = sum(links);
-  const sending = send(carrier, moves, bytes, { settings: forMedia, onWritten: () => onWritten() });
-  const flight: Flight = { links, bytes, written, isWritten: false, ended: sending, end: null };
+  const lead = nearlyWritten(carrier, bytes);
+  const sending = send(carrier, moves, bytes, { settings: forMedia, onWritten: lead.onWritten });
+  const flight: Flight = { links, bytes, out: sending, isOut: false, ended: sending, end: null };
   flight.ended = sending.then((end) => (flight.end = end));
-  flight.written = Promise.race([written, flight.ended]).then(() => (flight.isWritten = true));
+  flight.out = Promise.race([lead.reached, flight.ended]).then(() => (flight.isOut = true));
   return flight;
 }
 
-/** The beginning of the next part's refs. */
-export const nextPart = (carrier: Carrier): string => `${carrier.refs}.${++carrier.begun}`;
+/**
+ * Resolves when so little of a part is left to write that the next push, which takes a moment to connect, comes right behind
+ * it.
+ */
+function nearlyWritten(
+  carrier: Carrier,
+  planned: number,
+): { onWritten: (written: Written) => void; reached: Promise<void> } {
+  const start = performance.now();
+  let first: number | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  let reach = (): void => undefined;
+  const reached = new Promise<void>((resolve) => (reach = resolve));
+  const onWritten = ({ bytes, done }: Written) => {
+    const now = performance.now();
+    if (first === null) carrier.setupMs = now - start;
+    first ??= now;
+    clearTimeout(timer);
+    if (done) return reach();
+    // At the beginning it is not known yet how fast it goes; later than in two seconds, git says more before.
+    const leftMs = ((planned - bytes) / bytes) * (now - first) - carrier.setupMs;
+    if (now - first > 500 && leftMs < 2000) timer = setTimeout(reach, leftMs).unref();
+  };
+  return { onWritten, reached };
+}
 
 export async function writeLink(scratch: Scratch, { id, commit, treeId, tree }: LinkObjects): Promise<void> {
   await writeScratch(scratch, 'tree', treeId, tree);
   await writeScratch(scratch, 'commit', id, commit);
 }
-
-/** Sends one part, of about so many bytes. Never throws. */
-export async function send(
-  carrier: Carrier,
-  moves: Move[],
-  planned: number,
-  { settings = [], onWritten }: { settings?: readonly string[]; onWritten?: () => void } = {},
-): Promise<End> {
-  const { ctx, track, limits, scratch } = carrier;
-  const start = ctx.clock.monotonic();
-  const part = carrier.begun;
-  const told = ({ bytes, done }: Written) => {
-    track.moving(part, bytes);
-    if (done) onWritten?.();
-  };
-  try {
-    const upload = { settings, env: { ...scratch.env } };
-    const swapped = await swap({ ...ctx, onWritten: told }, moves, { atomic: false, upload });
-    if (swapped.outcome === 'done') {
-      track.landed(part, planned);
-      carrier.through += 1;
-      carrier.sizing = gotThrough(carrier.sizing, limits, planned, ctx.clock.monotonic() - start);
-      track.size(carrier.sizing.next);
-      return { is: 'through' };
-    }
-    track.broken(part);
-    ctx.signal?.throwIfAborted();
-    const { outcome, failure } = swapped;
-    const isTooLarge = failure.row === 'too-large';
-    if (outcome === 'refused' && !isTooLarge && !mends(failure)) return { is: 'over', error: failure };
-    if (isTooLarge) await carrier.onTooLarge((limits.max = Math.max(carrier.sizing.proven, Math.floor(planned / 2))));
-    carrier.sizing = brokeOff(carrier.sizing, limits, planned);
-    track.size(carrier.sizing.next);
-    return isTooLarge ? { is: 'too-large', failure } : { is: 'broken', failure };
-  } catch (error) {
-    return { is: 'over', error };
-  }
-}
-
-/** What a remote turns down, and yet may take the next time. What it lacks of earlier parts it will lack then, too. */
-const mends = ({ row, message }: Failure): boolean =>
-  row === 'busy' || (row === 'arrived-damaged' && !/missing necessary objects/.test(message));
 
 const sum = (links: readonly Link[]): number => links.reduce((all, { bytes }) => all + bytes, 0);

@@ -4,12 +4,13 @@ import type { LockContext } from '../lock/context.ts';
 import { remoteRefs } from '../lock/look.ts';
 import { sendJoins } from './joins.ts';
 import { recall, remember } from './memory.ts';
-import { type Carrier, sendLinks, writeLink } from './parts.ts';
+import type { Carrier } from './carrier.ts';
+import { sendLinks, writeLink } from './parts.ts';
 import { missing } from './plan.ts';
 import { resume } from './resume.ts';
 import { openScratch, treesHere } from './scratch.ts';
 import { type Limits, startSizing } from './sizing.ts';
-import { stagedAmong, stagingFolder, stagingPrefix } from './staging.ts';
+import { overFolders, stagedAmong, stagingFolder, stagingPrefix } from './staging.ts';
 import type { Tracker } from './transfer.ts';
 
 export interface StageOptions {
@@ -43,7 +44,8 @@ export async function stage(ctx: LockContext, { tip, track, patience }: StageOpt
   if (isEmpty && prefix.startsWith('refs/heads/')) return { parts: 0, resumedParts: 0 };
 
   const scratch = await openScratch(ctx);
-  const staged = stagedAmong(listed.refs, prefix).filter(({ kind }) => kind === 'link');
+  const found = stagedAmong(listed.refs, prefix);
+  const staged = found.filter(({ kind }) => kind === 'link');
   const ids = new Set(staged.map(({ id }) => id));
   const trees = await treesHere(root, scratch, [...ids], ctx.signal);
   const { commits, rest, media } = await missing(ctx, tip, listed.refs.values());
@@ -58,17 +60,19 @@ export async function stage(ctx: LockContext, { tip, track, patience }: StageOpt
   const resumedParts = new Set(staged.filter(({ id }) => used.has(id)).map(({ part }) => part)).size;
   track.size(sizing.next);
   track.begin(total, thereBytes, resumedParts);
-  await remember(ctx, { staged: true });
+  const folder = stagingFolder(prefix, owner.clone, clock.now());
+  await remember(ctx, { over: [...new Set([folder, ...overFolders(found, owner.clone, clock.now())])] });
   const carrier: Carrier = {
     ctx,
     scratch,
-    refs: stagingFolder(prefix, owner.clone, clock.now()) + randomBytes(4).toString('hex'),
+    refs: folder + randomBytes(4).toString('hex'),
     limits,
     sizing,
     track,
     patience,
     begun: 0,
     through: 0,
+    setupMs: 0,
     there: async () => {
       const now = await remoteRefs(ctx, []);
       return now.outcome === 'read' ? new Set(now.refs.values()) : null;

@@ -3,10 +3,9 @@ import { tryGit } from '../git/run.ts';
 import { capabilities, learn } from '../lock/capabilities.ts';
 import type { LockContext } from '../lock/context.ts';
 import { Failure } from '../model/failures.ts';
-import { remoteRefs } from '../lock/look.ts';
 import { recall, remember } from './memory.ts';
 import { removeScratch } from './scratch.ts';
-import { overFolders, stagedAmong, stagingPrefix } from './staging.ts';
+import { stagingPrefix } from './staging.ts';
 
 /** Nothing here has this name: what is pruned to match it is deleted. */
 const nothing = 'refs/oxenvcs/nothing/*';
@@ -17,11 +16,11 @@ const nothing = 'refs/oxenvcs/nothing/*';
  * after the next one.
  */
 export async function tidy(ctx: LockContext): Promise<void> {
-  const { staged, sizing } = await recall(ctx);
-  if (!staged && sizing === null) return;
-  if (staged) await removeScratch(ctx);
-  const isTidy = !staged || (await capabilities(ctx)).deletes === false || (await removeParts(ctx));
-  await remember(ctx, { staged: !isTidy, sizing: null });
+  const { over, sizing } = await recall(ctx);
+  if (over.length === 0 && sizing === null) return;
+  await removeScratch(ctx);
+  const isTidy = (await capabilities(ctx)).deletes === false || (await removeParts(ctx, over));
+  await remember(ctx, { over: isTidy ? [] : over, sizing: null });
 }
 
 /**
@@ -38,18 +37,19 @@ export async function withoutDamaged<T>(ctx: LockContext, work: () => Promise<T>
       if (!isNews) throw error;
       told = error.message;
       const named = /\bbad object (refs\/\S+)/.exec(told)?.[1] ?? '';
-      if (!(await removeParts(ctx, named.startsWith(prefix) ? [named] : []))) throw error;
+      const { over } = await recall(ctx);
+      if (!(await removeParts(ctx, over, named.startsWith(prefix) ? [named] : []))) throw error;
     }
   }
 }
 
 /** False: they are still there. */
-async function removeParts(ctx: LockContext, others: readonly string[] = []): Promise<boolean> {
-  const prefix = stagingPrefix((await capabilities(ctx)).namespace);
-  const listed = await remoteRefs(ctx, []);
-  if (listed.outcome !== 'read') return false;
-  const over = overFolders(stagedAmong(listed.refs, prefix), ctx.owner.clone, ctx.clock.now());
-  const wanted = [...over.map((folder) => `${nothing}:${folder}*`), ...others.map((ref) => `:${ref}`)];
+async function removeParts(
+  ctx: LockContext,
+  folders: readonly string[],
+  refs: readonly string[] = [],
+): Promise<boolean> {
+  const wanted = [...folders.map((folder) => `${nothing}:${folder}*`), ...refs.map((ref) => `:${ref}`)];
   if (wanted.length === 0) return true;
   const { timeoutMs } = ctx.settings.network;
   const args = ['push', '--porcelain', '--quiet', '--no-verify', '--prune', '--', ctx.remote.url];

@@ -41,8 +41,13 @@ export async function tryOnto(
   commit: string,
   sending: Sending,
 ): Promise<Pushed | 'moved' | 'taken-from-us'> {
+  const once = async () => await ontoBranch(project, ctx, commit, sending);
   try {
-    return await ontoBranch(project, ctx, commit, sending);
+    // The lock may be lost over a push that takes hours: then whoever has it now decides, and nothing is sent again.
+    return await once().catch(async (error: unknown) => {
+      if (error instanceof Failure && error.row === 'lock-lost') return await once();
+      throw error;
+    });
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     if (error.row === 'remote-moved' || error.row === 'stale-base') return 'moved';
@@ -68,7 +73,11 @@ export async function ontoBranch(
 /** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
 async function publishUnderLease(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
   // Should it be lost meanwhile, the push is not cut off: its parts serve the rescue branch, and the fence holds.
-  const leased = await withLease(ctx, { how: 'save', tip }, async () => await publishCommit(ctx, tip, sending));
+  const leased = await withLease(
+    ctx,
+    { how: 'save', tip },
+    async (_, __, isNew) => await publishCommit(ctx, tip, sending, isNew),
+  );
   if (leased.outcome === 'done') {
     await endIntents(project);
     return leased.value;
@@ -77,11 +86,11 @@ async function publishUnderLease(project: Project, ctx: LockContext, tip: string
 }
 
 /** Throws the failure that prevented it. */
-async function publishCommit(ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
+async function publishCommit(ctx: LockContext, tip: string, sending: Sending, release = false): Promise<Pushed> {
   const { moved, ...sent } = await publishPrepared(
     ctx,
     options(ctx, tip, sending),
-    async (using, before) => await publish(using, { tip, before }),
+    async (using, before) => await publish(using, { tip, before, release }),
   );
   if ('failure' in moved) throw await away(moved.failure, ctx);
   const { commit } = moved;

@@ -12,8 +12,8 @@ export type Mode =
   | 'stall'
   /** Each connection is reset when so many bytes, both ways together, have gone through it. */
   | { cutAfter: number }
-  /** Slow: so many bytes a second each way and connection, each byte so many ms later. */
-  | { bytesPerSecond?: number; latencyMs?: number };
+  /** Slow: so many bytes a second each way and connection (`shared`: of all connections together), each byte so many ms later. */
+  | { bytesPerSecond?: number; latencyMs?: number; shared?: true };
 
 export interface Proxy {
   port: number;
@@ -40,6 +40,7 @@ export async function proxy(target: { host?: string; port: number }): Promise<Pr
   const lines = new Set<Line>();
   const changes = new EventEmitter().setMaxListeners(0);
   const counts = { up: 0, down: 0, connections: 0 };
+  const all = { up: { due: 0 }, down: { due: 0 } };
   let port = 0;
 
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
@@ -67,15 +68,16 @@ export async function proxy(target: { host?: string; port: number }): Promise<Pr
   async function carry(line: Line, way: 'up' | 'down'): Promise<void> {
     const [from, to] = way === 'up' ? [line.client, line.upstream] : [line.upstream, line.client];
     let delivered: Promise<unknown> = Promise.resolve();
-    let due = 0;
+    const own = { due: 0 };
     // Not destroyed at the end: the other direction may still be in use.
     for await (const chunk of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       await moving();
-      const { bytesPerSecond = Infinity, latencyMs = 0 } = slowness(mode);
+      const { bytesPerSecond = Infinity, latencyMs = 0, shared } = slowness(mode);
+      const pace = shared ? all[way] : own;
       for (const slice of slices(chunk, bytesPerSecond / 20)) {
         // Timers fire late: up to 50 ms of that are caught up with.
-        due = Math.max(due, performance.now() - 50) + (slice.length / bytesPerSecond) * 1000;
-        await pause(due - performance.now());
+        pace.due = Math.max(pace.due, performance.now() - 50) + (slice.length / bytesPerSecond) * 1000;
+        await pause(pace.due - performance.now());
         // Later, but in order, and without holding up what follows.
         delivered = Promise.all([delivered, pause(latencyMs)]).then(async () => await give(line, way, to, slice));
         delivered.catch(() => undefined);
@@ -133,7 +135,7 @@ function reset({ client, upstream }: Line): void {
   upstream.resetAndDestroy();
 }
 
-const slowness = (mode: Mode): { bytesPerSecond?: number; latencyMs?: number } =>
+const slowness = (mode: Mode): { bytesPerSecond?: number; latencyMs?: number; shared?: true } =>
   typeof mode === 'object' && !('cutAfter' in mode) ? mode : {};
 
 function slices(chunk: Buffer, most: number): Buffer[] {

@@ -1,0 +1,11 @@
+import { expect, test } from 'vitest';
+import { describeTransfer } from '../../src/cli/transfer.ts';
+import { makeOutput } from '../../src/cli/output.ts';
+import { trackTransfer, type Transfer } from '../../src/push/transfer.ts';
+import { git } from '../../src/git/run.ts';
+import { background, oxenvcs } from '../support/cli.ts';
+import { fakeClock } from '../support/fake-clock.ts';
+import { proxy } from '../support/proxy.ts';
+import { httpRemote } from '../support/remotes.ts';
+import { sandbox } from '../support/sandbox.ts';
+import { annWithTakes, record } from '../support/takes.ts';
