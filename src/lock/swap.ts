@@ -59,6 +59,9 @@ export async function swap(
   const args = [
     '-c',
     'push.negotiate=false',
+    // A DAW needs the other cores; and two threads that share the versions of one session each begin with a whole one.
+    '-c',
+    'pack.threads=1',
     '-c',
     'http.lowSpeedLimit=1',
     '-c',

@@ -25,7 +25,7 @@ interface Flight {
 const mostLinks = 100;
 
 /** Media as it is: nothing is searched, compressed or held in memory. */
-const forMedia = ['pack.window=0', 'pack.compression=0', 'core.bigFileThreshold=1m', 'pack.threads=1'];
+const forMedia = ['pack.window=0', 'pack.compression=0', 'core.bigFileThreshold=1m'];
 
 /** Pipes, git's own buffer and those of the network together hold no more, bytes. */
 const bufferBytes = 32 * 2 ** 20;
