@@ -112,7 +112,7 @@ async function stagingCheck(ctx: LockContext): Promise<Check[]> {
       `${parts} parts of pushes that are over lie on the remote`,
       'Run `oxenvcs doctor --fix`: it removes them.',
       async () => {
-        await remember(ctx, { staged: true });
+        await remember(ctx, { over });
         await tidy(ctx);
       },
     ),
