@@ -351,7 +351,7 @@ put_part() {
   } || fail "$lib/$1 cannot be written." 'Choose another place with --prefix.'
 }
 
-# put_completion SHELL FOLDER FILE: a shell looks for them there by itself.
+# put_completion SHELL FOLDER FILE: bash and fish look there by themselves, zsh does below /usr/local.
 put_completion() {
   make_folder "$2"
   note "file $2/$3"
@@ -400,6 +400,13 @@ case :$PATH: in
   */bash) say "  echo 'export PATH=\"$bin:\$PATH\"' >> ~/.bashrc" ;;
   *) say "  echo 'export PATH=\"$bin:\$PATH\"' >> ~/.profile" ;;
   esac
+  ;;
+esac
+
+case $system-${SHELL:-} in
+no-*/zsh)
+  say 'For completion of commands in zsh, put this line into ~/.zshrc, before compinit:'
+  say "  fpath=($(quoted "$prefix/share/zsh/site-functions") \$fpath)"
   ;;
 esac
 

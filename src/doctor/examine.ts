@@ -5,6 +5,7 @@ import type { Clock } from '../system/clock.ts';
 import { type Check, failed } from './check.ts';
 import { fileSystemChecks } from './file-system.ts';
 import { hookChecks } from './hooks.ts';
+import { lfsChecks } from './lfs.ts';
 import { programChecks } from './programs.ts';
 import { remoteChecks } from './remote.ts';
 import { stateChecks } from './state.ts';
@@ -13,10 +14,11 @@ import { watchChecks } from './watching.ts';
 /** Everything that could stop it from working here. One group that fails does not hide the others. */
 export async function examine(project: Project, clock: Clock, signal: AbortSignal): Promise<Check[]> {
   const groups: Record<string, () => Promise<Check[]>> = {
-    programs: async () => await programChecks(project),
+    programs: async () => await programChecks(),
     remote: async () => await remoteChecks(await lockContext(project, clock, signal)),
     state: async () => await stateChecks(project, clock),
     hooks: async () => await hookChecks(project),
+    'git-lfs': async () => await lfsChecks(project),
     watching: async () => await watchChecks(project),
     disk: async () => await fileSystemChecks(project),
   };

@@ -8,7 +8,7 @@ import { type Check, good, problem, remark } from './check.ts';
 /** Ours: are they there, and does Git get to them? And those that ours run first: can they run at all? */
 export async function hookChecks(project: Project): Promise<Check[]> {
   const report = await hookStatus(project);
-  return [own(project, report), ...(await keptChecks(report)), ...(await lfsHook(project, report))];
+  return [own(project, report), ...(await keptChecks(report))];
 }
 
 function own(project: Project, { hooks, shadowedBy }: HookReport): Check {
@@ -51,20 +51,4 @@ async function keptChecks({ folder, hooks }: HookReport): Promise<Check[]> {
       );
   }
   return found;
-}
-
-/** git-lfs uploads from its pre-push hook. Where ours was there first, it could not put its own. */
-async function lfsHook({ root }: Project, { folder, hooks, shadowedBy }: HookReport): Promise<Check[]> {
-  const attributes = (await readText(path.join(root, '.gitattributes')).catch(() => null)) ?? '';
-  const ours = hooks.find(({ name }) => name === 'pre-push');
-  if (!/^[^#\n]*\bfilter=lfs\b/m.test(attributes) || shadowedBy !== null || !ours?.reached) return [];
-  const kept = (await readText(path.join(folder, 'pre-push.before-oxenvcs')).catch(() => null)) ?? '';
-  if (/git[ -]lfs/.test(kept)) return [];
-  return [
-    problem(
-      'git-lfs hook',
-      'a push by hand does not upload what git-lfs keeps: its hook is not there',
-      'Run `oxenvcs hooks uninstall`, `git lfs install --local`, then `oxenvcs hooks install`.',
-    ),
-  ];
 }

@@ -1,15 +1,12 @@
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { tryGit } from '../git/run.ts';
 import { atLeast, gitVersion } from '../git/version.ts';
-import type { Project } from '../project/project.ts';
-import { readText } from '../system/disk.ts';
 import { type Check, good, problem, remark } from './check.ts';
 
 /** The programs that are needed, and whether a shell finds ours. */
-export async function programChecks(project: Project): Promise<Check[]> {
-  return [await gitCheck(), nodeCheck(process.versions.node), await pathCheck(), ...(await lfsCheck(project))];
+export async function programChecks(): Promise<Check[]> {
+  return [await gitCheck(), nodeCheck(process.versions.node), await pathCheck()];
 }
 
 /** 2.32: `push.negotiate`, `GIT_CONFIG_COUNT`, all that we use of `fetch`. */
@@ -51,30 +48,4 @@ async function onPath(program: string): Promise<string | null> {
       if (runs) return file;
     }
   return null;
-}
-
-/** Nothing where the project has nothing to do with git-lfs. */
-async function lfsCheck({ root }: Project): Promise<Check[]> {
-  const attributes = (await readText(path.join(root, '.gitattributes')).catch(() => null)) ?? '';
-  if (!/^[^#\n]*\bfilter=lfs\b/m.test(attributes)) return [];
-  const version = await tryGit(root, ['lfs', 'version']);
-  if (version.exitCode !== 0)
-    return [
-      problem(
-        'git-lfs',
-        'the project keeps files with git-lfs, which is not installed',
-        'Install git-lfs, then run `git lfs install`.',
-      ),
-    ];
-  const filter = await tryGit(root, ['config', '--get', 'filter.lfs.clean']);
-  return filter.exitCode === 0
-    ? [good('git-lfs', version.stdout.toString('utf8').split(' ', 1)[0] ?? '')]
-    : [
-        problem(
-          'git-lfs',
-          'it is not set up for this user',
-          'Run `git lfs install`.',
-          async () => await tryGit(root, ['lfs', 'install', '--skip-repo']),
-        ),
-      ];
 }

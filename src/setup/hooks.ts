@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { gitLine } from '../git/run.ts';
 import { gitVersion } from '../git/version.ts';
+import { Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
 import { exists, ifMissing, readText, removeDurable, writeDurable } from '../system/disk.ts';
 import { addHookConfig, hookConfig, hooksInConfig, knowsHookConfig, removeHookConfig } from './hook-config.ts';
@@ -54,9 +55,11 @@ export async function hookStatus(project: Project): Promise<HookReport> {
   return { folder, shadowedBy, hooks };
 }
 
-/** Installs or updates our hooks. What is there already stays and is not told. */
+/** Installs or updates our hooks. What is there already stays and is not told. Throws `no-rights`. */
 export async function installHooks(project: Project): Promise<HookChanges> {
   const { folder, shadowedBy } = await hookFolder(project);
+  if ((await fs.stat(folder).catch(ifMissing(null)))?.isDirectory() === false)
+    throw new Failure('no-rights', { detail: `${folder} is a file, where hooks would lie` });
   const warnings: string[] = [];
   const helper = path.join(folder, helperName);
   const helperState = await hookState(helper, helperName);

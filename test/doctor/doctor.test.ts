@@ -5,6 +5,7 @@ import type { Check } from '../../src/doctor/check.ts';
 import { mend } from '../../src/doctor/examine.ts';
 import { fileSystemChecks } from '../../src/doctor/file-system.ts';
 import { hookChecks } from '../../src/doctor/hooks.ts';
+import { lfsChecks } from '../../src/doctor/lfs.ts';
 import { remoteChecks } from '../../src/doctor/remote.ts';
 import { stateChecks } from '../../src/doctor/state.ts';
 import { watchLimit } from '../../src/doctor/watching.ts';
@@ -131,6 +132,8 @@ it('hooks from before that cannot run, and the one of git-lfs that is missing', 
   expect(wrong(await hookChecks(project))).toEqual({
     'problem pre-commit from before': expect.stringContaining('Windows'),
     'remark post-commit from before': expect.stringContaining('run bit'),
+  });
+  expect(wrong(await lfsChecks(project))).toMatchObject({
     'problem git-lfs hook': expect.stringContaining('does not upload'),
   });
 });
