@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { deflateSync } from 'node:zlib';
-import { exists, flushFolder, writeDurable } from '../system/disk.ts';
+import { exists, flushFolder, writeFlushed } from '../system/disk.ts';
 import { placeOf } from './place.ts';
 
 /**
@@ -20,17 +20,29 @@ export async function objectId(root: string, type: Type, body: string): Promise<
 
 /** Writes an object, unless it is there, and gives its id. When this returns, it is on the disk. */
 export async function writeObject(root: string, type: Type, body: string): Promise<string> {
+  const { id, flushed } = await putObject(root, type, body);
+  await flushed;
+  return id;
+}
+
+/**
+ * The same, in two steps: when this returns, others can read it; when `flushed` does, it survives a power cut. Before that
+ * its bytes may be lost whole, never in part.
+ */
+export async function putObject(
+  root: string,
+  type: Type,
+  body: string,
+): Promise<{ id: string; flushed: Promise<void> }> {
   const objects = path.join((await placeOf(root)).common, 'objects');
   const id = await objectId(root, type, body);
   const folder = path.join(objects, id.slice(0, 2));
   const file = path.join(folder, id.slice(2));
   const isNew = await makeFolder(folder);
-  if (!isNew && (await exists(file))) return id;
-  await Promise.all([
-    writeDurable(file, deflateSync(whole(type, body)), 0o444, objects),
-    isNew ? flushNew(folder, objects) : null,
-  ]);
-  return id;
+  if (isNew || !(await exists(file))) await writeFlushed(file, deflateSync(whole(type, body)), 0o444, objects);
+  const flushed = Promise.all([flushFolder(folder), isNew ? flushNew(folder, objects) : null]).then(() => undefined);
+  flushed.catch(() => undefined); // it is told to whoever waits for it
+  return { id, flushed };
 }
 
 function whole(type: Type, body: string): Buffer {

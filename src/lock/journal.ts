@@ -1,10 +1,11 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
-import { objectId, writeObject } from '../git/loose.ts';
-import { gitLine } from '../git/run.ts';
+import { objectId, putObject, writeObject } from '../git/loose.ts';
+import { gitLine, tryGit } from '../git/run.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
 import { type LockContext, remoteKey } from './context.ts';
+import { readCommit } from './look.ts';
 import { commitText, type Held, type LockRecord, type Seen } from './record.ts';
 
 /**
@@ -15,6 +16,8 @@ const schema = v.object({
   v: v.literal(1),
   remote: v.string(),
   commit: v.string(),
+  /** The bytes of the record's commit: a power cut may take the object, which is flushed while the push is under way. */
+  text: v.optional(v.string()),
   moves: v.array(v.object({ ref: v.string(), old: v.nullable(v.string()), next: v.string() })),
   /** Uptime and wall clock before it was sent: the lease counts from there. */
   sent: v.object({ at: v.number(), uptime: v.number() }),
@@ -30,15 +33,27 @@ export async function readPending(ctx: LockContext): Promise<Pending | null> {
   return read.state === 'ok' && read.value.remote === remoteKey(ctx) ? read.value : null;
 }
 
-/** Puts the record into the object store and notes what is about to be sent: both are on the disk when this returns. */
+/**
+ * Puts the record into the object store and notes what is about to be sent: that is on the disk when this returns, and the
+ * object when `flushed` does.
+ */
 export async function prepare(
   ctx: LockContext,
   { held, text }: Prepared,
   what: Pick<Pending, 'moves' | 'sent'>,
-): Promise<Pending> {
-  const pending: Pending = { v: 1, remote: remoteKey(ctx), commit: held.commit, ...what };
-  await Promise.all([writeObject(ctx.root, 'commit', text), writeRecord(fileOf(ctx), pending)]);
-  return pending;
+): Promise<{ pending: Pending; flushed: Promise<void> }> {
+  const pending: Pending = { v: 1, remote: remoteKey(ctx), commit: held.commit, text, ...what };
+  const [{ flushed }] = await Promise.all([putObject(ctx.root, 'commit', text), writeRecord(fileOf(ctx), pending)]);
+  return { pending, flushed };
+}
+
+/** The record that was noted; null: it is neither in the object store nor in the journal, so it was never sent. */
+export async function preparedRecord(ctx: LockContext, { commit, text }: Pending): Promise<Held | null> {
+  if (text !== undefined && (await objectId(ctx.root, 'commit', text)) === commit)
+    await writeObject(ctx.root, 'commit', text);
+  if ((await tryGit(ctx.root, ['cat-file', '-e', commit])).exitCode !== 0) return null;
+  const seen = await readCommit(ctx, commit);
+  return seen.state === 'record' ? { commit, record: seen.record } : null;
 }
 
 /** Not flushed: one that comes back after a power cut is sent once more and found to be answered. */

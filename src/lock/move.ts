@@ -3,9 +3,9 @@ import type { Failure } from '../model/failures.ts';
 import { loadView, type RefUpdate, saveView, type View } from './cache.ts';
 import { capabilities, learn } from './capabilities.ts';
 import type { LockContext } from './context.ts';
-import { clearPending, makeRecord, type Pending, prepare, readPending } from './journal.ts';
+import { clearPending, makeRecord, type Pending, prepare, preparedRecord, readPending } from './journal.ts';
 import type { Verdict } from './judge.ts';
-import { readCommit, remoteTip } from './look.ts';
+import { remoteTip } from './look.ts';
 import { knownRef, lockRef } from './names.ts';
 import type { Held, LockRecord } from './record.ts';
 import { type Follow, type Move, swap } from './swap.ts';
@@ -34,7 +34,8 @@ export async function moveLock(ctx: LockContext, view: View, record: LockRecord,
   const made = await makeRecord(ctx, record, view.seen);
   const { held } = made;
   const moves = [{ ref: lockRef(ctx.branch, namespace), old: view.onRemote, next: held.commit }, ...others];
-  return await send(ctx, await prepare(ctx, made, { moves, sent }), held, atomic);
+  const { pending, flushed } = await prepare(ctx, made, { moves, sent });
+  return await send(ctx, pending, held, atomic, flushed);
 }
 
 /**
@@ -45,7 +46,7 @@ export async function moveLock(ctx: LockContext, view: View, record: LockRecord,
 export async function recover(ctx: LockContext): Promise<Moved | null> {
   const pending = await readPending(ctx);
   if (pending === null) return null;
-  const held = await recordOf(ctx, pending);
+  const held = await preparedRecord(ctx, pending);
   if (held === null) {
     await clearPending(ctx); // the record never reached the disk, so it was never sent
     return null;
@@ -63,9 +64,16 @@ export async function recover(ctx: LockContext): Promise<Moved | null> {
   return null;
 }
 
-async function send(ctx: LockContext, pending: Pending, held: Held, atomic: boolean): Promise<Moved> {
+async function send(
+  ctx: LockContext,
+  pending: Pending,
+  held: Held,
+  atomic: boolean,
+  flushed: Promise<void> | null = null,
+): Promise<Moved> {
   const follow = followers(ctx, pending);
   const swapped = await swap(ctx, pending.moves, { atomic, follow });
+  await flushed;
   switch (swapped.outcome) {
     case 'done':
       return await landed(ctx, pending, held, null, swapped.bytesSent);
@@ -148,9 +156,3 @@ async function canSend(ctx: LockContext, { moves }: Pending): Promise<boolean> {
 
 const isHere = async ({ root }: LockContext, object: string): Promise<boolean> =>
   (await tryGit(root, ['cat-file', '-e', object])).exitCode === 0;
-
-async function recordOf(ctx: LockContext, { commit }: Pending): Promise<Held | null> {
-  if (!(await isHere(ctx, commit))) return null;
-  const seen = await readCommit(ctx, commit);
-  return seen.state === 'record' ? { commit, record: seen.record } : null;
-}

@@ -35,6 +35,10 @@ export async function writeAllDurable(folder: string, files: readonly { name: st
   await flushFolder(folder);
 }
 
+/** Like `writeDurable`, in a folder that is there; but the file's name is the caller's to flush (`flushFolder`). */
+export const writeFlushed = async (file: string, data: Uint8Array, mode: number, scratch: string): Promise<void> =>
+  await replace(file, data, mode, scratch);
+
 /** Readers see the old bytes or the new ones; not flushed: for what means nothing after a power cut. */
 export const writeWhole = async (file: string, data: string): Promise<void> =>
   await replace(file, data, 0o644, path.dirname(file), false);

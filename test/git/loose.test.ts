@@ -50,6 +50,13 @@ test('refs are read as git reads them: loose, packed, symbolic, absent, a folder
   await git(dir, ['symbolic-ref', 'refs/heads/symbolic', 'refs/heads/loose']);
   const names = ['loose', 'packed', 'symbolic', 'absent', 'alt'].map((name) => `refs/heads/${name}`);
   expect(await refTips(dir, names)).toEqual([next, head, next, null, null]);
+  // Symbolic now, and still in the list of packed ones as it was.
+  await git(dir, ['update-ref', 'refs/heads/was', head]);
+  await git(dir, ['pack-refs', '--all', '--prune']);
+  await git(dir, ['symbolic-ref', 'refs/heads/was', 'refs/heads/loose']);
+  await git(dir, ['update-ref', 'refs/heads/loose', head]);
+  await git(dir, ['update-ref', 'refs/heads/loose', next]);
+  expect(await refTips(dir, ['refs/heads/was', 'refs/heads/loose'])).toEqual([next, next]);
   // A packed ref that was moved since is both: the file counts.
   await git(dir, ['update-ref', 'refs/heads/packed', next]);
   expect(await refTips(dir, ['refs/heads/packed'])).toEqual([next]);

@@ -164,6 +164,18 @@ test.each([
   },
 );
 
+test('a power cut that took the record’s object, but not the journal: the identical record is sent again', async () => {
+  const remote = await httpRemote();
+  const { ctx, project } = await ann(remote);
+  remote.trouble = (request) => (isPush(request) ? { cutAnswerAfter: 0 } : null);
+  expect((await acquireLock(ctx, { how: 'save' })).outcome).toBe('unreachable');
+  remote.trouble = () => null;
+  const commit = (await readPending(ctx))?.commit ?? '';
+  await fs.rm(path.join(project.root, '.git', 'objects', commit.slice(0, 2), commit.slice(2)));
+  expect(await acquireLock(ctx, { how: 'save' })).toMatchObject({ outcome: 'acquired', held: { commit } });
+  expect(await records(remote.dir)).toBe(1);
+});
+
 test('an old record that did land is found', async () => {
   const remote = await httpRemote();
   const { ctx } = await ann(remote);
