@@ -4,8 +4,11 @@ import path from 'node:path';
 import { expect } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
 import { replay } from '../traces/replay.mjs';
+import { openProject } from '../../src/project/project.ts';
+import type { startWake } from '../../src/watch/wake.ts';
 import { background, oxenvcs } from './cli.ts';
 import { sandbox } from './sandbox.ts';
+import { watching } from './watching.ts';
 
 /** What the versions of a replayed trace hold. */
 export interface Replayed {
@@ -29,14 +32,41 @@ export const scaled = (speed: number): Record<string, string> => ({
 
 /** Replays a recorded DAW session against `oxenvcs watch` and reads the versions that came of it. */
 export async function replayWatched(trace: string, speed: number): Promise<Replayed> {
-  const song = path.join(await sandbox(), 'Song');
-  fs.mkdirSync(song);
   const env = scaled(speed);
-  const made = await oxenvcs(['init', song, '--daw', 'ardour', '--no-hooks'], { cwd: song, env });
-  if (made.code !== 0) throw new Error(made.stderr);
+  const song = await newSong(env);
   const watch = background(['watch', song], { cwd: song, env });
   await watch.waitForLine(/Watching/);
+  return await replayInto(song, trace, speed, async () => expect((await watch.kill('SIGINT')).code).toBe(130));
+}
 
+/** The same in this process, on a system whose file events go through `wake`. */
+export async function replayWith(trace: string, speed: number, wake: typeof startWake): Promise<Replayed> {
+  const song = await newSong({});
+  const [seconds, minutes] = [1 / speed, 1 / speed];
+  const watch = await watching(await openProject(song), {
+    daw: 'ardour',
+    wake,
+    settings: {
+      quietSeconds: 3 * seconds,
+      mediaQuietSeconds: 15 * seconds,
+      minCommitGapSeconds: 10 * seconds,
+      scanSeconds: 60 * seconds,
+      mediaOnlyCommitMinutes: 10 * minutes,
+      growingTakeHoldSeconds: 120 * seconds,
+    },
+  });
+  return await replayInto(song, trace, speed, watch.end);
+}
+
+async function newSong(env: Record<string, string>): Promise<string> {
+  const song = path.join(await sandbox(), 'Song');
+  fs.mkdirSync(song);
+  const made = await oxenvcs(['init', song, '--daw', 'ardour', '--no-hooks'], { cwd: song, env });
+  if (made.code !== 0) throw new Error(made.stderr);
+  return song;
+}
+
+async function replayInto(song: string, trace: string, speed: number, end: () => Promise<void>): Promise<Replayed> {
   const truth: Record<string, string>[] = [];
   const file = path.resolve(import.meta.dirname, '../traces', trace);
   const { header } = await replay(file, song, {
@@ -48,10 +78,10 @@ export async function replayWatched(trace: string, speed: number): Promise<Repla
   });
   expect(truth).toHaveLength(header.saves.length);
   // The last takes settle, and git has nothing left to list.
-  const end = Date.now() + (40_000 / speed + 20_000);
-  while ((await git(song, ['status', '--porcelain'])) !== '' && Date.now() < end)
+  const limit = Date.now() + (40_000 / speed + 20_000);
+  while ((await git(song, ['status', '--porcelain'])) !== '' && Date.now() < limit)
     await new Promise((done) => setTimeout(done, 200));
-  expect((await watch.kill('SIGINT')).code).toBe(130);
+  await end();
 
   const commits = (await git(song, ['rev-list', '--reverse', 'main'])).trim().split('\n').slice(1);
   const replayed: Replayed = { saves: [], torn: [], missing: [] };
