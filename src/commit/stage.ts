@@ -1,8 +1,7 @@
-import path from 'node:path';
 import { git, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
 import type { Captured, Save, Settled } from '../model/save.ts';
-import { sameStat, statOf, unreadableAmong } from '../system/stat.ts';
+import { sameStat, statAll, unreadableAmong } from '../system/stat.ts';
 
 /**
  * Puts a save into an index file (`index`, absolute) of our own: what the user staged by hand is neither swept in nor
@@ -78,12 +77,11 @@ async function withoutDelta(root: string, settled: Settled[]): Promise<Set<strin
 }
 
 async function moved(root: string, settled: Settled[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const { path: name, stat } of settled) {
-    const now = await statOf(path.join(root, name));
-    if (now === null || !sameStat(now, stat)) found.push(name);
-  }
-  return found;
+  const now = await statAll(
+    root,
+    settled.map(({ path }) => path),
+  );
+  return settled.filter(({ path, stat }) => !sameStat(now.get(path) ?? null, stat)).map(({ path }) => path);
 }
 
 /** Fills in the stats of these files in an index, else every later `git status` would read them again. */

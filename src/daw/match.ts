@@ -67,7 +67,7 @@ export function isGenerated(profile: DawProfile, path: string): boolean {
 export const isGeneratedFolder = (profile: DawProfile, path: string): boolean => isGenerated(profile, `${path}/x`);
 
 /** What a DAW writes before it puts it in the place of its session. */
-export const isTemporary = (path: string): boolean => /\.(tmp|temp)$/i.test(path);
+export const isTemporary = (path: string): boolean => /\.(tmp|temp|new)$/i.test(path);
 
 export { isMedia };
 

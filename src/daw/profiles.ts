@@ -5,7 +5,9 @@ import { cubase } from './cubase.ts';
 import { flstudio } from './flstudio.ts';
 import { garageband } from './garageband.ts';
 import { generic } from './generic.ts';
+import { hydrogen } from './hydrogen.ts';
 import { live } from './live.ts';
+import { lmms } from './lmms.ts';
 import { logic } from './logic.ts';
 import type { DawProfile } from './profile.ts';
 import { protools } from './protools.ts';
@@ -29,6 +31,8 @@ export const profiles: readonly DawProfile[] = [
   ardour,
   audacity,
   rosegarden,
+  lmms,
+  hydrogen,
   generic,
 ];
 

@@ -10,6 +10,8 @@ import { Failure } from '../model/failures.ts';
 import type { Settled } from '../model/save.ts';
 import { type Project, statePath } from '../project/project.ts';
 import { exists, ifMissing, writeDurable } from '../system/disk.ts';
+import { statAll } from '../system/stat.ts';
+import { openForWriting } from '../system/writers.ts';
 import type { OwnFile } from './own-files.ts';
 
 /** The commit that is checked out, or null before the first. */
@@ -135,7 +137,8 @@ export async function commitEverything(
     message,
     sorted.over.map((one) => incompleteLine(one.path)),
   );
-  const leftOut: string[] = [];
+  // What is just being written is not read at all: a take may lie still for seconds while it is recorded.
+  const leftOut: string[] = [...(await beingWritten(root, files))];
   for (let tries = 0; ; tries++) {
     const settled = await look(
       root,
@@ -158,12 +161,17 @@ export async function commitEverything(
 }
 
 async function look(root: string, names: readonly string[]): Promise<Settled[]> {
-  const settled: Settled[] = [];
-  for (const name of names) {
-    const stat = await fs.lstat(path.join(root, name), { bigint: true }).catch(ifMissing(null));
-    if (stat !== null) settled.push({ path: name, stat: { size: stat.size, mtimeNs: stat.mtimeNs, ino: stat.ino } });
-  }
-  return settled;
+  return [...(await statAll(root, names))].flatMap(([path, stat]) => (stat === null ? [] : [{ path, stat }]));
+}
+
+/** A descriptor that was idle for so long counts for nothing, as for the watcher (ms). */
+const openPatienceMs = 60_000;
+
+async function beingWritten(root: string, names: readonly string[]): Promise<ReadonlySet<string>> {
+  const since = BigInt(Date.now() - openPatienceMs) * 1_000_000n;
+  const recent = (await look(root, names)).filter(({ stat }) => stat.mtimeNs > since).map(({ path }) => path);
+  const open = await openForWriting(root, recent);
+  return open === 'unknown' ? new Set() : open;
 }
 
 /** The first version's index becomes the user's, which holds nothing yet. */

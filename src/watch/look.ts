@@ -5,7 +5,7 @@ import type { DawProfile } from '../daw/profile.ts';
 import type { FileStat } from '../model/save.ts';
 import { exists } from '../system/disk.ts';
 import { statAll } from '../system/stat.ts';
-import { openForWriting } from './writers.ts';
+import { openForWriting } from '../system/writers.ts';
 
 /** A file that git calls different from HEAD. */
 export interface Difference {

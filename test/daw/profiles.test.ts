@@ -47,7 +47,13 @@ const trees: Record<string, { sessions: string[]; media: string[]; others: strin
     sessions: ['Song.als', 'Other Song.ALS'],
     media: ['Samples/Recorded/0001 1-Audio.aif', 'Samples/Imported/Kick.wav'],
     others: ['Ableton Project Info/Project8_1.cfg', 'Samples/Imported/Kick.wav.asd'],
-    generated: ['Backup/Song [2026-11-20 120000].als', 'Song.als.tmp', '.DS_Store', 'Samples/._Kick.wav'],
+    generated: [
+      'Backup/Song [2026-11-20 120000].als',
+      'Song.als.tmp',
+      '.DS_Store',
+      'Samples/._Kick.wav',
+      '.Song.als.icloud',
+    ],
   },
   protools: {
     sessions: ['Song.ptx', 'Old.ptf'],
@@ -122,8 +128,20 @@ const trees: Record<string, { sessions: string[]; media: string[]; others: strin
     others: ['notes.txt'],
     generated: ['audio/take-1.wav.pk', '.~lock.Song.rg#'],
   },
+  lmms: {
+    sessions: ['Song.mmpz', 'a folder/🎸 neu.mmp'],
+    media: ['samples/kick.ogg'],
+    others: ['presets/bass.xpf'],
+    generated: ['Song.mmpz.bak', 'Song.mmpz.new', 'Song.mmp.bak'],
+  },
+  hydrogen: {
+    sessions: ['Song.h2song'],
+    media: ['kit/snare.flac'],
+    others: ['pattern.h2pattern', 'kit/drumkit.xml'],
+    generated: ['.Song.autosave.h2song', 'Song.h2song.bak'],
+  },
   generic: {
-    sessions: ['Song.hydrogen', 'Song.mscz', 'a folder/🎸 neu.mmpz'],
+    sessions: ['Song.hydrogen', 'Song.mscz', 'a folder/🎸 neu.seq'],
     media: ['take.flac'],
     others: [],
     generated: ['Song.tmp', 'Song.rg~', '.~lock.Song.rg#', 'Song.bak'],

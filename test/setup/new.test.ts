@@ -21,6 +21,22 @@ const live = {
 };
 
 describe('a new project', () => {
+  it('leaves out a take that is being recorded, though it lies still just now, and says so', async () => {
+    const root = await song({ ...live, 'Idle.wav': 'RIFF' });
+    const take = await fs.open(path.join(root, 'Samples/Recorded/Take 1.wav'), 'a');
+    onTestFinished(async () => await take.close());
+    const idle = await fs.open(path.join(root, 'Idle.wav'), 'a');
+    onTestFinished(async () => await idle.close());
+    const anHourAgo = Date.now() / 1000 - 3600;
+    await fs.utimes(path.join(root, 'Idle.wav'), anHourAgo, anHourAgo);
+    const { commit, warnings } = await setUp(root);
+    const files = await filesIn(root, commit ?? '');
+    expect(files).not.toContain('Samples/Recorded/Take 1.wav');
+    // A descriptor that somebody has forgotten does not keep a take out.
+    expect(files).toContain('Idle.wav');
+    expect(warnings.join()).toMatch(/Take 1\.wav/);
+  });
+
   it('has everything but what the DAW makes anew in its first version, and nothing left to commit', async () => {
     const root = await song(live);
     const { project, daw, remoteKind, commit, warnings } = await setUp(root);

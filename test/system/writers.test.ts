@@ -4,7 +4,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openByJournal } from '../../src/watch/look.ts';
-import { openForWriting, parseLsof } from '../../src/watch/writers.ts';
+import { openForWriting, parseLsof } from '../../src/system/writers.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 
 const opened = async (file: string, flags: string) => {

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { run } from '../system/process.ts';
+import { run } from './process.ts';
 
 /**
  * Which of these files (relative to `root`) some process has open for writing. Processes of other users cannot be seen
