@@ -7,7 +7,7 @@ import { parentOf } from './commit/made-on.ts';
 import { bringIndexUp, removeLeftovers } from './commit/user-index.ts';
 import type { DawProfile } from './daw/profile.ts';
 import { asFailure, Failure } from './model/failures.ts';
-import { alone, whoHas } from './project/guard.ts';
+import { alone, untilKnownMs, whoHas } from './project/guard.ts';
 import { configPath, loadConfig, type Project } from './project/project.ts';
 import { hearByHand } from './project/by-hand.ts';
 import { noteWatcher } from './project/watcher.ts';
@@ -49,7 +49,8 @@ export async function watchAndPublish(
   { clock, signal, tell }: PipelinePorts,
 ): Promise<void> {
   const { root, config } = project;
-  const guarded = await alone(project, 'watch', 0, async (lost) => {
+  const patience = { ms: 0, withUnknownMs: untilKnownMs };
+  const guarded = await alone(project, 'watch', patience, async (lost) => {
     const keeper = startKeeper(project, profile, clock, (event) => {
       if (event.event === 'opened') publisher.wantLock([]);
       else tell(event);

@@ -24,21 +24,29 @@ const Note = v.object({
   lock: v.string(),
 });
 
+/** A lock that was not touched for so long is nobody's, ms. */
+const staleMs = 6000;
+/** After so long it is clear whether a holder that nobody knows is still there, ms. */
+export const untilKnownMs = staleMs + 2000;
+
 export type Job = 'watch' | 'publish' | 'setup' | 'lock' | 'checkout' | 'daemon';
 
 export type Guarded<T> = { outcome: 'done'; value: T } | { outcome: 'taken'; pid: number | null };
 
 /**
- * Runs `work` as the only one with this job. `taken`: another process has it, also after `patienceMs`. A right that is gone
+ * Runs `work` as the only one with this job. `taken`: another process has it, also after `patience` (ms). A right that is gone
  * while working (`git clean -fdx` has swept it away, the machine slept past the stale time) is taken again; the signal is
- * aborted where that fails, since another process has it now.
+ * aborted where that fails, since another process has it now. `withUnknownMs`: so long is waited where it cannot be told
+ * who has it; one that was killed before it had written its name is not taken for one that works.
  */
 export async function alone<T>(
   project: Pick<Project, 'root'>,
   job: Job,
-  patienceMs: number,
+  patience: number | { ms: number; withUnknownMs: number },
   work: (lost: AbortSignal) => Promise<T>,
 ): Promise<Guarded<T>> {
+  const { ms: patienceMs, withUnknownMs } =
+    typeof patience === 'number' ? { ms: patience, withUnknownMs: patience } : patience;
   const lockPath = lockFolder(project, job);
   const lost = new AbortController();
   let release: (() => Promise<void>) | null = null;
@@ -52,7 +60,7 @@ export async function alone<T>(
     await lockfile.lock(statePath(project, job), {
       realpath: false,
       // Touched every `update` ms; three missed touches make it stale. The same values everywhere.
-      stale: 6000,
+      stale: staleMs,
       update: 2000,
       onCompromised: () => {
         retaking = retake();
@@ -73,7 +81,7 @@ export async function alone<T>(
       lost.abort(error);
     }
   };
-  for (const end = performance.now() + patienceMs; ; ) {
+  for (const start = performance.now(); ; ) {
     release = await take().catch((error: NodeJS.ErrnoException) => {
       // Whoever had it before may just have tidied the folder away.
       if (error.code === 'ELOCKED' || error.code === 'ENOENT') return null;
@@ -90,8 +98,10 @@ export async function alone<T>(
       }
     }
     const holder = await whoNoted(project, job);
+    const waited = performance.now() - start;
     if (holder?.alive === false) await fs.rm(lockPath, { recursive: true, force: true });
-    else if (performance.now() >= end) return { outcome: 'taken', pid: holder?.pid ?? null };
+    else if (waited >= (holder === null ? withUnknownMs : patienceMs))
+      return { outcome: 'taken', pid: holder?.pid ?? null };
     else await new Promise((done) => setTimeout(done, 100));
   }
 }
@@ -101,7 +111,7 @@ export async function whoHas(
   project: Pick<Project, 'root'>,
   job: 'watch' | 'publish',
 ): Promise<{ pid: number | null } | null> {
-  if (!(await lockfile.check(statePath(project, job), { realpath: false, stale: 6000 }))) return null;
+  if (!(await lockfile.check(statePath(project, job), { realpath: false, stale: staleMs }))) return null;
   const holder = await whoNoted(project, job);
   return holder?.alive === false ? null : { pid: holder?.pid ?? null };
 }

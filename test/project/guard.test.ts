@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { alone, whoHas } from '../../src/project/guard.ts';
+import { alone, untilKnownMs, whoHas } from '../../src/project/guard.ts';
 import { statePath } from '../../src/project/project.ts';
 import { exists } from '../../src/system/disk.ts';
 import { projectWithRemote } from '../support/project.ts';
@@ -95,4 +95,16 @@ test('who looks while a right changes hands never finds half a note, which would
   over = true;
   await looking;
   expect(await exists(path.join(project.root, '.oxenvcs', 'damaged'))).toBe(false);
+});
+
+test('one that was killed before it had written its name keeps nobody away for good', async () => {
+  const { project } = await projectWithRemote();
+  const lockPath = statePath(project, 'watch.lock');
+  await fs.mkdir(lockPath, { recursive: true });
+  expect(await alone(project, 'watch', 0, async () => 'done')).toEqual({ outcome: 'taken', pid: null });
+  // Half a second before it counts as stale.
+  const then = new Date(Date.now() - 5500);
+  await fs.utimes(lockPath, then, then);
+  const result = await alone(project, 'watch', { ms: 0, withUnknownMs: untilKnownMs }, async () => 'done');
+  expect(result).toEqual({ outcome: 'done', value: 'done' });
 });
