@@ -1,6 +1,8 @@
 import { Failure } from '../model/failures.ts';
-import { branchTip, type Project } from '../project/project.ts';
-import type { Transfer } from '../push/transfer.ts';
+import { lockContext } from '../lock/context.ts';
+import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
+import { trackTransfer, type Transfer } from '../push/transfer.ts';
+import { type Proof, verify } from '../push/verify.ts';
 import type { Pushed } from '../sync/onto.ts';
 import { publishQueue } from '../sync/publish.ts';
 import { command, type Context } from './command.ts';
@@ -12,9 +14,44 @@ import { describeTransfer } from './transfer.ts';
 export const push = command({
   words: 'push',
   describe: 'Publish what waits, now',
-  options: (argv) => argv,
-  run: async (_, context) => await pushNow(await context.project(), context),
+  options: (argv) =>
+    argv.option('verify', {
+      type: 'boolean',
+      default: false,
+      describe: 'Let the remote prove that all of it is there and whole; what is not is sent again',
+    }),
+  async run({ verify: isWanted }, context) {
+    const project = await context.project();
+    const since = await refCommit(project, remoteBranchRef(project));
+    const answer = await pushNow(project, context);
+    return isWanted ? await withProof(project, context, answer, since) : answer;
+  },
 });
+
+async function withProof(project: Project, context: Context, answer: Answer, since: string | null): Promise<Answer> {
+  const tip = await refCommit(project, remoteBranchRef(project));
+  if (tip === null) return answer; // nothing was ever published
+  const { clock, signal, output } = context;
+  const ctx = await lockContext(project, clock, signal);
+  const tell = (transfer: Transfer) => output.progress(describeTransfer(transfer), { event: 'transfer', ...transfer });
+  const track = trackTransfer(project, clock, tell);
+  const patience = project.config.network.maxRetries;
+  try {
+    const verified = await verify(ctx, { tip, since, ref: `refs/heads/${ctx.branch}`, track, patience });
+    return { ...answer, data: { ...answer.data, verified }, lines: [...answer.lines, describeProof(verified)] };
+  } finally {
+    await track.end();
+  }
+}
+
+function describeProof({ complete, samples, mended }: Proof): string {
+  const whole = complete
+    ? 'The remote has every file and folder of it'
+    : 'The remote’s branch is where it should be (this server cannot be asked for more)';
+  const compared = samples === 0 ? '' : `; ${counted(samples, 'take')} came back from it, byte for byte`;
+  const again = mended === 0 ? '' : ` Damaged there and sent again: ${counted(mended, 'take')}.`;
+  return `${whole}${compared}.${again}`;
+}
 
 /** `push`, and what else publishes what waits, or only what goes out together with one entry. Throws as `publishNow` does. */
 export async function pushNow(project: Project, context: Context, only?: string): Promise<Answer> {
@@ -48,6 +85,7 @@ export async function publishNow(project: Project, context: Context, only?: stri
     patienceMs: 10_000,
     urgency: 'by-hand',
     retry,
+    readBack: true,
     onTransfer: (transfer: Transfer) => output.progress(describeTransfer(transfer), { event: 'transfer', ...transfer }),
     ...(only === undefined ? {} : { only }),
   } as const;

@@ -148,6 +148,12 @@ const rows = {
     hint: 'Ask whoever runs {remote} to make room; your versions are safe here and go out by themselves then.',
     retryable: true,
   },
+  'not-there': {
+    code: 'REMOTE_REFUSED',
+    say: 'The remote took the push, but its branch {branch} is not at it now.',
+    hint: 'Your versions are safe here; send them again with `oxenvcs push`. If it happens again, ask whoever runs {remote} what sets the branch back.',
+    retryable: true,
+  },
   'arrived-damaged': {
     code: 'REMOTE_REFUSED',
     say: 'What is at the remote is damaged or incomplete: {detail}.',

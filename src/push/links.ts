@@ -19,6 +19,20 @@ export interface Blobs {
   known: string[];
 }
 
+/** Those of the blobs that are wanted, by their places. */
+export function pick({ idBytes, ids, sizes, endings, known }: Blobs, places: readonly number[]): Blobs {
+  return {
+    idBytes,
+    ids: Buffer.concat(places.map((place) => ids.subarray(place * idBytes, (place + 1) * idBytes))),
+    sizes: places.map((place) => sizes[place] ?? 0),
+    endings: places.map((place) => endings[place] ?? 0),
+    known,
+  };
+}
+
+export const blobId = ({ ids, idBytes }: Blobs, place: number): string =>
+  ids.toString('hex', place * idBytes, (place + 1) * idBytes);
+
 /** One link to be: which of the blobs it holds. */
 export interface Closed {
   blobs: number[];

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { git } from '../git/run.ts';
-import type { Blobs } from './links.ts';
+import { type Blobs, pick } from './links.ts';
 
 /** What a commit needs on a remote that has some other commits. */
 export interface Missing {
@@ -143,15 +143,8 @@ class Found {
     this.disk.forEach((bytes, blob) => {
       if (this.isMedia[blob] !== true) this.addRest(bytes, this.commit[blob]);
     });
-    const ids = Buffer.concat(places.map((blob) => this.ids.subarray(blob * idBytes, (blob + 1) * idBytes)));
-    const pick = (from: number[]) => places.map((blob) => from[blob] ?? 0);
-    const media = {
-      idBytes,
-      ids,
-      sizes: pick(this.sizes),
-      endings: pick(this.endings),
-      known: [...this.places.keys()],
-    };
+    const all = { idBytes, ids: this.ids, sizes: this.sizes, endings: this.endings, known: [...this.places.keys()] };
+    const media = pick(all, places);
     return { commits, rest, media };
   }
 }

@@ -3,6 +3,7 @@ import { capabilities, learn } from '../lock/capabilities.ts';
 import type { LockContext } from '../lock/context.ts';
 import { remoteRefs } from '../lock/look.ts';
 import { sendJoins } from './joins.ts';
+import type { Blobs } from './links.ts';
 import { recall, remember } from './memory.ts';
 import type { Carrier } from './carrier.ts';
 import { sendLinks, writeLink } from './parts.ts';
@@ -10,7 +11,7 @@ import { missing } from './plan.ts';
 import { resume } from './resume.ts';
 import { openScratch, treesHere } from './scratch.ts';
 import { type Limits, startSizing } from './sizing.ts';
-import { overFolders, stagedAmong, stagingFolder, stagingPrefix } from './staging.ts';
+import { overFolders, type Staged, stagedAmong, stagingFolder, stagingPrefix } from './staging.ts';
 import type { Tracker } from './transfer.ts';
 
 export interface StageOptions {
@@ -33,7 +34,7 @@ export interface StagedPush {
  * stopped: the remote says what it has. Throws the failure that stopped it.
  */
 export async function stage(ctx: LockContext, { tip, track, patience }: StageOptions): Promise<StagedPush> {
-  const { root, owner, clock } = ctx;
+  const { root } = ctx;
   const { namespace, maxPushBytes } = await capabilities(ctx);
   const limits = limitsOf(ctx, maxPushBytes);
   const listed = await remoteRefs(ctx, []);
@@ -60,30 +61,50 @@ export async function stage(ctx: LockContext, { tip, track, patience }: StageOpt
   const resumedParts = new Set(staged.filter(({ id }) => used.has(id)).map(({ part }) => part)).size;
   track.size(sizing.next);
   track.begin(total, thereBytes, resumedParts);
-  const folder = stagingFolder(prefix, owner.clone, clock.now());
-  await remember(ctx, { over: [...new Set([folder, ...overFolders(found, owner.clone, clock.now())])] });
-  const carrier: Carrier = {
-    ctx,
-    scratch,
-    refs: folder + randomBytes(4).toString('hex'),
-    limits,
-    sizing,
-    track,
-    patience,
-    begun: 0,
-    through: 0,
-    setupMs: 0,
-    there: async () => {
-      const now = await remoteRefs(ctx, []);
-      return now.outcome === 'read' ? new Set(now.refs.values()) : null;
-    },
-    onBreak: async (after) => await remember(ctx, { sizing: after }),
-    onTooLarge: async (max) => void (await learn(ctx, { maxPushBytes: max })),
-  };
+  const carrier = await openCarrier(ctx, { track, patience, found, scratch, limits, sizing });
   await sendLinks(carrier, plan.waiting);
   for (const link of plan.matched) await writeLink(scratch, link.objects());
   await sendJoins(carrier, { commits, rest }, [...used, ...plan.waiting.map(({ id }) => id)]);
   return { parts: resumedParts + carrier.through, resumedParts };
+}
+
+/**
+ * Sends media that the remote should have and has not: in links of its own, for git takes it to be there. They are removed
+ * with the parts of the next push.
+ */
+export async function sendAgain(ctx: LockContext, media: Blobs, options: Omit<StageOptions, 'tip'>): Promise<void> {
+  const { namespace, maxPushBytes } = await capabilities(ctx);
+  const limits = limitsOf(ctx, maxPushBytes);
+  const listed = await remoteRefs(ctx, []);
+  if (listed.outcome !== 'read') throw listed.failure;
+  const found = stagedAmong(listed.refs, stagingPrefix(namespace));
+  const { waiting } = resume(media, new Set(), new Map(), ctx.settings.push.minPartBytes);
+  options.track.begin(sum(waiting), 0, 0);
+  const scratch = await openScratch(ctx);
+  await sendLinks(await openCarrier(ctx, { ...options, found, scratch, limits, sizing: startSizing(limits) }), waiting);
+}
+
+type Opening = Pick<Carrier, 'track' | 'patience' | 'scratch' | 'limits' | 'sizing'> & { found: readonly Staged[] };
+
+async function openCarrier(ctx: LockContext, { found, ...opening }: Opening): Promise<Carrier> {
+  const now = ctx.clock.now();
+  const { clone } = ctx.owner;
+  const folder = stagingFolder(stagingPrefix((await capabilities(ctx)).namespace), clone, now);
+  await remember(ctx, { over: [...new Set([folder, ...overFolders(found, clone, now)])] });
+  return {
+    ...opening,
+    ctx,
+    refs: folder + randomBytes(4).toString('hex'),
+    begun: 0,
+    through: 0,
+    setupMs: 0,
+    there: async () => {
+      const listed = await remoteRefs(ctx, []);
+      return listed.outcome === 'read' ? new Set(listed.refs.values()) : null;
+    },
+    onBreak: async (after) => await remember(ctx, { sizing: after }),
+    onTooLarge: async (max) => void (await learn(ctx, { maxPushBytes: max })),
+  };
 }
 
 /** Bytes that a part may have, by the settings and by what the remote has turned down. */

@@ -8,6 +8,7 @@ import { whoHas } from '../project/guard.ts';
 import type { Project } from '../project/project.ts';
 import { publishPrepared } from '../push/prepare.ts';
 import { publish } from '../push/publish.ts';
+import { readBack } from '../push/verify.ts';
 import type { Transfer } from '../push/transfer.ts';
 import { endIntents } from '../queue/entries.ts';
 
@@ -30,6 +31,8 @@ export interface Sending {
   onLocked?: (outcome: Taken) => void;
   /** How far a push is that takes a while. */
   onTransfer?: (transfer: Transfer) => void;
+  /** The remote's branch is asked for afterwards, also when the push was a small one. */
+  readBack?: boolean;
   /** A part that breaks off is sent again (`--no-retry`: not). */
   retry?: boolean;
 }
@@ -94,6 +97,9 @@ async function publishCommit(ctx: LockContext, tip: string, sending: Sending, re
   );
   if ('failure' in moved) throw await away(moved.failure, ctx);
   const { commit } = moved;
+  // A push of a moment has its answer; what took long, or was asked for, is looked at once more.
+  if (moved.outcome === 'published' && (sent.parts > 1 || sending.readBack === true))
+    await readBack(ctx, `refs/heads/${ctx.branch}`, commit);
   if (moved.outcome === 'published') return { outcome: 'pushed', commit, ...sent, rescue: null, joined: false };
   return { outcome: 'up-to-date', commit, ...sent, parts: 0, rescue: null, joined: false };
 }
