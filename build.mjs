@@ -2,7 +2,7 @@
 import { build } from 'esbuild';
 
 await build({
-  entryPoints: ['src/main.ts', 'src/hook.ts', 'src/index.ts'],
+  entryPoints: ['src/main.ts', 'src/hook.ts', 'src/limit.ts', 'src/index.ts'],
   outdir: 'dist',
   bundle: true,
   platform: 'node',

@@ -3,6 +3,7 @@ import { parsePush, type PushedRef, whyRejected } from '../git/porcelain.ts';
 import { writtenIn } from '../git/progress.ts';
 import { redact, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
+import { limit } from '../network/limit.ts';
 import type { LockContext } from './context.ts';
 import { refusal } from './refusal.ts';
 
@@ -56,6 +57,7 @@ export async function swap(
   const carries =
     upload !== undefined || moves.some(({ old, next, ref }) => old !== next && ref.startsWith('refs/heads/'));
   const { timeoutMs } = ctx.settings.network;
+  const limited = await limit(ctx.root, ctx.remote.url, carries ? ctx.settings.push.maxBytesPerSecond : null);
   const args = [
     '-c',
     'push.negotiate=false',
@@ -69,13 +71,14 @@ export async function swap(
     // A remote of this one call: git itself then moves the refs here that follow, without another process.
     '-c',
     `remote.${remoteName}.url=${ctx.remote.url}`,
-    ...(upload?.settings ?? []).flatMap((setting) => ['-c', setting]),
+    ...[...(upload?.settings ?? []), ...limited.settings].flatMap((setting) => ['-c', setting]),
     ...follow.flatMap(({ ref, here }) => ['-c', `remote.${remoteName}.fetch=+${ref}:${here}`]),
     'push',
     '--porcelain',
     ...(carries ? ['--progress'] : []),
     '--no-verify',
     '--recurse-submodules=no',
+    ...limited.options,
     ...(atomic ? ['--atomic'] : []),
     ...moves.map(({ ref, old }) => `--force-with-lease=${ref}:${old ?? ''}`),
     '--',
@@ -84,7 +87,7 @@ export async function swap(
   ];
   let bytesSent = 0;
   const result = await tryGit(ctx.root, args, {
-    ...(upload ? { env: upload.env } : {}),
+    env: { ...upload?.env, ...limited.env },
     onStderr: (line) => {
       const written = writtenIn(line);
       if (written === null) return;
@@ -93,7 +96,7 @@ export async function swap(
     },
     ...(carries ? { idleMs: quiet * timeoutMs } : { timeoutMs }),
     ...(ctx.signal ? { signal: ctx.signal } : {}),
-  });
+  }).finally(limited.end);
   const answers = parsePush(result.stdout.toString('utf8'));
   const rejected = answers.filter(({ flag }) => flag === '!');
   if (result.exitCode === 0 && rejected.length === 0 && moves.every((move) => answered(answers, move)))

@@ -36,12 +36,14 @@ const bufferBytes = 32 * 2 ** 20;
  * part. Throws the failure that stopped it.
  */
 export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promise<void> {
+  // One behind the other, the last and the first bytes of two parts would exceed a limit together.
+  const lanes = carrier.ctx.settings.push.maxBytesPerSecond === null ? 2 : 1;
   let waiting = [...links];
   const flights = new Set<Flight>();
   let breaks = 0;
   let trouble: Extract<End, { is: 'broken' | 'over' }> | null = null;
   while (waiting.length > 0 || flights.size > 0) {
-    const isClear = flights.size < 2 && [...flights].every((flight) => hasLeft(carrier, flight));
+    const isClear = flights.size < lanes && [...flights].every((flight) => hasLeft(carrier, flight));
     if (trouble === null && isClear && waiting.length > 0) {
       const count = howMany(waiting, carrier.sizing.next);
       flights.add(await launch(carrier, waiting.slice(0, count)));
