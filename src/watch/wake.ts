@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { FSWatcher } from 'chokidar';
-import { isGenerated, isGeneratedFolder, isSession } from '../daw/match.ts';
+import { isGenerated, isGeneratedFolder, isMedia, isSession } from '../daw/match.ts';
 import type { DawProfile } from '../daw/profile.ts';
 
 export interface WakePorts {
@@ -89,6 +89,8 @@ class FolderWatcher extends FSWatcher {
 
   private async *entries(folder: string, filters: Parameters<FSWatcher['_readdirp']>[1]) {
     for (const found of await fs.readdir(folder, { withFileTypes: true }).catch(noEntries)) {
+      // Of ten thousand takes not even a path is made.
+      if (isMedia(found.name) && !found.isDirectory()) continue;
       const fullPath = path.join(folder, found.name);
       const isFolder = found.isDirectory();
       if (!isFolder && !(found.isFile() && this.isWanted(fullPath))) continue;
