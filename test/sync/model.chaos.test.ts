@@ -40,7 +40,7 @@ interface World {
 }
 
 test('whatever two people, their network and their computers do: no version is lost or reordered, and no session overwritten', async () => {
-  const { roll, pick } = dice(2);
+  const { roll, pick } = dice(3);
   for (let game = 0; game < rounds(10); game++) {
     const remote = await fileRemote();
     const program = path.join(await sandbox(), 'bitwig studio');
@@ -125,6 +125,11 @@ test('whatever two people, their network and their computers do: no version is l
       'killed push': async (person) => await killed(person, ['push']),
       'killed pull': async (person) => await killed(person, ['pull']),
       'killed sync': async (person) => await killed(person, ['sync']),
+      'killed resolve': async (person) => {
+        const [one] = await conflicts(person);
+        if (one !== undefined)
+          await killed(person, ['conflict', 'resolve', one.id, '--keep', pick(['theirs', 'both'])]);
+      },
       'the network goes or comes': async () =>
         (await reachable()) ? await fs.rename(remote.dir, away) : await fs.rename(away, remote.dir),
       'the DAW is opened or closed': async (person) => (person.daw === null ? await open(person) : await close(person)),
@@ -132,9 +137,11 @@ test('whatever two people, their network and their computers do: no version is l
       'lock broken': async (person) => await cli(person, ['lock', 'break', '--force', '--reason', 'deadline']),
       resolve: async (person) => await resolve(person, pick(['mine', 'theirs', 'both'])),
     };
-    for (let n = 0; n < 14; n++) {
+    // What people do most comes most.
+    const often = ['save', 'save', 'save', 'save again', 'push', 'push', 'sync'];
+    for (let n = 0; n < 16; n++) {
       const person = pick(people);
-      const step = pick(Object.keys(steps));
+      const step = pick([...Object.keys(steps), ...often]);
       log.push(`${person.name}: ${step}`);
       const before = await Promise.all(people.map(sessionsOf));
       await steps[step]?.(person);
