@@ -24,7 +24,7 @@ test('a pull that is killed at any moment leaves each file as it was or as it wi
   await oxenvcs(['init', ann, '--remote', remote.url, '--no-hooks', '--daw', 'studioone'], { cwd: dir });
   await oxenvcs(['push'], { cwd: ann });
   await git(dir, ['clone', '--quiet', remote.url, ben]);
-  for (let round = 0; round < rounds(40); round++) {
+  for (let round = 0; round < rounds(20); round++) {
     // One goes, one comes, the rest changes.
     const [gone, come] = [`gone ${round - 1}.wav`, `gone ${round}.wav`];
     await fs.rm(path.join(ann, gone), { force: true });
