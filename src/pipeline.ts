@@ -103,7 +103,7 @@ export async function watchAndPublish(
         room: async () => await disk.room(),
         capture: async (path, stat) => await capture(root, path, stat),
         // The version is on the disk before it is told, and so is its entry in the queue, where there is room for it.
-        commit: async (save) =>
+        commit: async (save, noTimeLeft) =>
           await commitSave(
             project,
             { ...save, leftOut: large.names() },
@@ -119,6 +119,7 @@ export async function watchAndPublish(
               tidier.stored();
             },
             async (head) => await parentOf(project, profile, save.captured, head),
+            noTimeLeft,
           ),
         tell: (event) => {
           if (event.event === 'changed') publisher.wantLock(event.paths);

@@ -23,13 +23,14 @@ export interface Made {
  * Makes one version of a save, on the branch that is checked out. The user's index and files stay as they are, but for
  * the entries of what was committed. `made` is called as soon as the version is on the disk; the user's index follows
  * after it, which takes as long again and keeps nobody waiting. `parentOf` gives the commit that it is made on; HEAD,
- * unless given.
+ * unless given. Throws `busy` when no time is left for its takes.
  */
 export async function commitSave(
   project: Project,
   save: Save,
   made: (version: Made) => Promise<void> = async () => undefined,
   parentOf: (head: string) => Promise<string> = async (head) => head,
+  noTimeLeft?: AbortSignal,
 ): Promise<Committed> {
   const { root } = project;
   const head = await headOf(root);
@@ -41,7 +42,7 @@ export async function commitSave(
   await fs.mkdir(folder, { recursive: true });
   try {
     const over = await startIndex(project, index, head.commit);
-    const moved = await stage(root, index, save);
+    const moved = await stage(root, index, save, noTimeLeft);
     if (moved.length > 0) return { outcome: 'moved', paths: moved };
     const tree = await gitLine(root, ['write-tree'], { env: { GIT_INDEX_FILE: index } });
     if (tree === head.tree) return { outcome: 'nothing' };

@@ -1,16 +1,18 @@
 import { git, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
+import { Failure } from '../model/failures.ts';
 import type { Captured, Save, Settled } from '../model/save.ts';
 import { sameStat, statAll, unreadableAmong } from '../system/stat.ts';
 
 /**
  * Puts a save into an index file (`index`, absolute) of our own: what the user staged by hand is neither swept in nor
  * lost. Gives the paths that moved meanwhile; then the index is of no use.
+ * Takes of gigabytes take minutes: when the signal is aborted it throws `busy`.
  */
-export async function stage(root: string, index: string, save: Save): Promise<string[]> {
+export async function stage(root: string, index: string, save: Save, signal?: AbortSignal): Promise<string[]> {
   const env = { GIT_INDEX_FILE: index };
   await git(root, ['update-index', '-z', '--index-info'], { env, input: indexInfo(save.captured, save.deleted) });
-  return await addSettled(root, env, save.settled);
+  return await addSettled(root, env, save.settled, signal);
 }
 
 function indexInfo(captured: Captured[], deleted: string[]): string {
@@ -19,7 +21,12 @@ function indexInfo(captured: Captured[], deleted: string[]): string {
   return [...drop, ...put].join('');
 }
 
-async function addSettled(root: string, env: Record<string, string>, settled: Settled[]): Promise<string[]> {
+async function addSettled(
+  root: string,
+  env: Record<string, string>,
+  settled: Settled[],
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
   const movedBefore = await moved(root, settled);
   if (movedBefore.length > 0) return movedBefore;
   const media = await withoutDelta(root, settled);
@@ -27,8 +34,11 @@ async function addSettled(root: string, env: Record<string, string>, settled: Se
     if (paths.length === 0) continue;
     const args = [...settings, 'add', '--pathspec-from-file=-', '--pathspec-file-nul'];
     const input = paths.map((one) => one.path).join('\0');
-    const result = await tryGit(root, args, { env: { ...env, GIT_LITERAL_PATHSPECS: '1' }, input });
+    const options = { env: { ...env, GIT_LITERAL_PATHSPECS: '1' }, input, ...(signal ? { signal } : {}) };
+    const result = await tryGit(root, args, options);
     if (result.exitCode === 0) continue;
+    if (signal?.aborted === true)
+      throw new Failure('busy', { detail: 'No time was left for the takes of this version' });
     // A file that shrinks or vanishes under it makes git fail, or die by SIGBUS.
     const movedMeanwhile = await moved(root, settled);
     if (movedMeanwhile.length > 0) return movedMeanwhile;

@@ -246,3 +246,17 @@ test('small and large files, takes and others, come into one version together', 
   });
   expect(sizes.trim().split('\n').map(Number)).toEqual(Object.values(files));
 });
+
+test('when no time is left for its takes no version is made, at once, and nothing is left locked', async () => {
+  const { project } = await projectWithRemote({ '.gitattributes': '*.wav -delta -text filter=slow\n' });
+  await git(project.root, ['config', 'filter.slow.clean', 'sleep 600; cat']);
+  await write(project.root, { 'Song.als': 'two', 'Take.wav': 'as large as they come' });
+  const save = await saveOf(project, { sessions: ['Song.als'], settled: ['Take.wav'] });
+  const enough = new AbortController();
+  setTimeout(() => enough.abort(), 300);
+  await expect(commitSave(project, save, undefined, undefined, enough.signal)).rejects.toMatchObject({ row: 'busy' });
+  expect(await fileIn(project.root, 'HEAD', 'Song.als')).toBe('one');
+  expect((await fs.readdir(project.gitDir)).filter((name) => name.endsWith('.lock'))).toEqual([]);
+  await git(project.root, ['config', 'filter.slow.clean', 'cat']);
+  await committed(project, { sessions: ['Song.als'], settled: ['Take.wav'] });
+});
