@@ -14,6 +14,8 @@ import { startReach } from './reach.ts';
 export type PublisherEvent =
   /** `already-mine`: a process before this one has left it behind. */
   | { event: 'locked'; outcome: 'acquired' | 'already-mine' | 'taken-over' }
+  /** It was taken from us, and was free again: what was published, was so under one taken anew. */
+  | { event: 'lock-lost'; failure: Failure }
   /** `rescue`: not on the team's branch, but on this one of the remote. */
   | { event: 'published'; commit: string; versions: number; bytesSent: number; rescue: string | null }
   /** How far a push is that takes a while. */
@@ -58,6 +60,7 @@ export function startPublisher(
   let last = '';
 
   const onLocked = (outcome: Taken): void => tell({ event: 'locked', outcome });
+  const onLost = (failure: Failure): void => tell({ event: 'lock-lost', failure });
   const onTransfer = (transfer: Transfer): void => tell({ event: 'transfer', ...transfer });
   let workedOn: string[] = [];
   let isBack = false;
@@ -70,7 +73,8 @@ export function startPublisher(
   };
   /** The same trouble again is no news. */
   const tellOnce = (event: PublisherEvent): void => {
-    const news = 'failure' in event ? `${event.event} ${event.versions} ${event.failure.message}` : '';
+    const news =
+      'versions' in event && 'failure' in event ? `${event.event} ${event.versions} ${event.failure.message}` : '';
     if (news === '' || news !== last) tell(event);
     last = news;
   };
@@ -105,7 +109,7 @@ export function startPublisher(
     wanted.publish = false;
     const started = clock.monotonic();
     const signal = AbortSignal.any([stopped.signal, held.signal]);
-    const ports = { clock, signal, patienceMs: 10_000, urgency, onLocked, onTransfer, backoffMs } as const;
+    const ports = { clock, signal, patienceMs: 10_000, urgency, onLocked, onLost, onTransfer, backoffMs } as const;
     let waitMs = Infinity;
     for (const one of await publishQueue(project, ports)) {
       const { versions } = one;

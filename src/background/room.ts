@@ -1,7 +1,8 @@
 import { tryGit } from '../git/run.ts';
 import { Failure, type FailureName } from '../model/failures.ts';
 import { size } from '../model/words.ts';
-import { notPublished, type Project, remoteUrl } from '../project/project.ts';
+import { type Project, remoteUrl } from '../project/project.ts';
+import { notPublished } from '../project/rescue.ts';
 import { isVault } from '../project/vault.ts';
 import { freeBytes } from '../system/disk.ts';
 import type { Room } from '../watch/known.ts';

@@ -1,6 +1,7 @@
 import { Failure } from '../model/failures.ts';
 import { lockContext } from '../lock/context.ts';
 import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
+import { readRescue, rescueBranch } from '../project/rescue.ts';
 import { trackTransfer, type Transfer } from '../push/transfer.ts';
 import { type Proof, verify } from '../push/verify.ts';
 import type { Pushed } from '../sync/onto.ts';
@@ -57,7 +58,8 @@ function describeProof({ complete, samples, mended }: Proof): string {
 export async function pushNow(project: Project, context: Context, only?: string): Promise<Answer> {
   const { branch } = project.config;
   const { pushed, versions, ...rest } = await publishNow(project, context, only);
-  if (pushed.rescue !== null) throw new Failure('rescued', { branch, rescue: pushed.rescue });
+  const rescue = pushed.rescue ?? (versions === 0 ? await rescued(project) : null);
+  if (rescue !== null) throw new Failure('rescued', { branch, rescue });
   return {
     data: { ...pushed, branch, ...rest },
     lines: [
@@ -65,6 +67,12 @@ export async function pushNow(project: Project, context: Context, only?: string)
       ...(pushed.joined ? ['Joined with what the team published; bring that in with `oxenvcs pull`.'] : []),
     ],
   };
+}
+
+/** Where the versions lie that the team went on without; null: there are none. */
+async function rescued(project: Project): Promise<string | null> {
+  const rescue = await readRescue(project);
+  return rescue === null || rescue.waits === true ? null : rescueBranch(rescue);
 }
 
 interface Published {
@@ -86,6 +94,7 @@ export async function publishNow(project: Project, context: Context, only?: stri
     urgency: 'by-hand',
     retry,
     readBack: true,
+    onLost: (failure: Failure) => output.warn(`${failure.message} It was free, and you took it again.`),
     onTransfer: (transfer: Transfer) => output.progress(describeTransfer(transfer), { event: 'transfer', ...transfer }),
     ...(only === undefined ? {} : { only }),
   } as const;

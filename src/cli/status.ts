@@ -12,7 +12,7 @@ import { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
 import { stateOf } from '../network/connectivity.ts';
 import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
-import { readRescue } from '../push/rescue.ts';
+import { readRescue, rescueBranch } from '../project/rescue.ts';
 import { transferStatus } from '../push/transfer.ts';
 import { watcherStatus } from '../project/watcher.ts';
 import { type Attempt, failureOf, readAttempts, showQueue, type ShownEntry, standing } from '../queue/attempts.ts';
@@ -131,8 +131,8 @@ async function problemsOf(
   const conflicts = await conflictsOf(project);
   problems.push(...conflicts.map((one) => problem(conflictFailure(one))));
   const rescue = await readRescue(project);
-  if (rescue !== null && !conflicts.some(({ isOurs }) => isOurs)) {
-    const branch = rescue.ref.replace(/^refs\/heads\//, '');
+  if (rescue !== null && rescue.waits !== true && !conflicts.some(({ isOurs }) => isOurs)) {
+    const branch = rescueBranch(rescue);
     problems.push(problem(new Failure('rescued', { branch: rescue.branch, rescue: branch })));
   }
   for (const attempt of attempts) {

@@ -1,6 +1,7 @@
 import { git, tryGit } from '../git/run.ts';
 import { simple } from '../git/simple.ts';
-import { notPublished, type Project } from '../project/project.ts';
+import type { Project } from '../project/project.ts';
+import { notPublished } from '../project/rescue.ts';
 
 /** One version, as `log --json` gives it. */
 export interface Version {

@@ -37,6 +37,7 @@ export async function openConflicts(project: Project, team: string | null, own: 
   if (name !== undefined && local !== null) rescues.set(name, local);
   const found: Conflict[] = [];
   for (const [rescue, commit] of rescues) {
+    if (rescue !== name && (await isIn(root, commit, team))) continue; // that one is over
     const isOurs = local !== null && (await isIn(root, commit, local));
     const relation = await relate(project, isOurs ? local : commit, team);
     // What has nothing in common is joined by whose it is.

@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { whyNotNow } from '../commit/busy.ts';
 import type { Project } from '../project/project.ts';
-import { readRescue } from '../push/rescue.ts';
+import { readRescue, rescueBranch } from '../project/rescue.ts';
 import { failureOf, readAttempts } from '../queue/attempts.ts';
 import { rebuildQueue } from '../queue/rebuild.ts';
 import type { Clock } from '../system/clock.ts';
@@ -65,8 +65,8 @@ async function gitWorkCheck(project: Project, clock: Clock): Promise<Check> {
 
 async function rescueCheck(project: Project): Promise<Check[]> {
   const rescue = await readRescue(project);
-  if (rescue === null) return [];
-  const branch = rescue.ref.replace(/^refs\/heads\//, '');
+  if (rescue === null || rescue.waits === true) return [];
+  const branch = rescueBranch(rescue);
   return [
     remark(
       'rescue',

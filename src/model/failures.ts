@@ -51,6 +51,12 @@ const rows = {
     hint: 'Ask them to release it, wait with `oxenvcs lock acquire --wait 10m`, or go on: your saves are kept as versions here and go out when it is free.',
     retryable: true,
   },
+  'lock-held-aside': {
+    code: 'LOCK_HELD',
+    say: '{name} holds the lock of {branch}, which was taken from you, since {since}: your versions are kept on the remote as {rescue} meanwhile.',
+    hint: 'Speak with {name}. They go out when the lock is free; if the team went on with the same session by then, `oxenvcs conflict list` says what to decide.',
+    retryable: true,
+  },
   'moved-or-copied': {
     code: 'LOCK_HELD',
     say: 'The lock of {branch} was taken in this folder before it was moved or copied, on {host} since {since}.',
@@ -64,7 +70,7 @@ const rows = {
   'lock-lost': {
     code: 'LOCK_LOST',
     say: 'The lock of {branch} was taken from you by {name}: {reason}.',
-    hint: 'Your versions are kept here and nothing was overwritten. Speak with {name}, then see `oxenvcs status`.',
+    hint: 'Your versions are kept here and nothing was overwritten. Speak with {name}; `oxenvcs lock acquire` takes the lock again when it is free, and `oxenvcs sync` sends what waits.',
   },
   'lock-newer': {
     code: 'LOCK_HELD',

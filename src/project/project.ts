@@ -80,16 +80,6 @@ export async function refCommit({ root }: Pick<Project, 'root'>, ref: string): P
 export const remoteBranchRef = ({ config }: Pick<Project, 'config'>): string =>
   `refs/remotes/${config.remote}/${config.branch}`;
 
-/** Arguments for rev-list that leave out what the remote is known to have: the branch, and work that was rescued. */
-export async function notPublished(project: Project): Promise<string[]> {
-  const branch = await refCommit(project, remoteBranchRef(project));
-  return [
-    '--not',
-    ...(branch === null ? [] : [branch]),
-    `--glob=refs/remotes/${project.config.remote}/oxenvcs/rescue/*`,
-  ];
-}
-
 /** The branch that is checked out, or null on a detached HEAD. */
 export async function currentBranch(project: Project): Promise<string | null> {
   const result = await tryGit(project.root, ['symbolic-ref', '--quiet', '--short', 'HEAD']);

@@ -1,7 +1,8 @@
 import { git } from '../git/run.ts';
 import { capabilities, learn } from '../lock/capabilities.ts';
 import { Failure } from '../model/failures.ts';
-import { notPublished, type Project, remoteUrl } from '../project/project.ts';
+import { type Project, remoteUrl } from '../project/project.ts';
+import { notPublished } from '../project/rescue.ts';
 
 /**
  * The largest file that the remote takes. One that is larger and already committed would block every later save, so

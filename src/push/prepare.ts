@@ -47,6 +47,7 @@ export async function prepareParts(
   const { next } = startSizing(limitsOf(ctx, maxPushBytes), (await recall(ctx)).sizing);
   const bytesLeft = await missingBytes(ctx, tip, known);
   track.begin(bytesLeft, 0, 0);
+  track.size(bytesLeft);
   if (bytesLeft <= next) return { parts: 0, resumedParts: 0, bytesLeft };
   const staged = await stage(ctx, { tip, track, patience });
   return { ...staged, bytesLeft: staged.parts > 0 ? 0 : bytesLeft };

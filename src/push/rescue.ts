@@ -1,38 +1,18 @@
-import * as v from 'valibot';
 import { gitLine, tryGit } from '../git/run.ts';
 import type { LockContext } from '../lock/context.ts';
 import type { NotDone } from '../lock/move.ts';
 import { swap } from '../lock/swap.ts';
-import { type Project, statePath } from '../project/project.ts';
-import { readRecord, writeRecord } from '../project/state.ts';
+import type { Project } from '../project/project.ts';
+import { type Rescue, rescueFile } from '../project/rescue.ts';
+import { writeRecord } from '../project/state.ts';
 import { isoTime } from '../system/clock.ts';
 import { removeDurable } from '../system/disk.ts';
 
 /**
- * Work that cannot go onto the team's branch, because the branch moved on meanwhile or the lock was taken from us, goes to
- * a branch of its own on the remote, where it is safe. The work tree and HEAD stay as they are, and later saves go to
+ * Work that cannot go onto the team's branch, because the branch moved on meanwhile, goes to a branch of its own on the
+ * remote, where it is safe. The work tree and HEAD stay as they are, and later saves go to
  * the same rescue branch, until the two are joined.
  */
-
-const schema = v.object({
-  v: v.literal(1),
-  /** On the remote: `refs/heads/oxenvcs/rescue/<user>/<YYYYMMDDTHHMMSSZ>`. */
-  ref: v.pipe(v.string(), v.startsWith('refs/heads/oxenvcs/rescue/')),
-  branch: v.string(),
-  since: v.string(),
-  /** The commit that it was last put at; once the team's branch holds that, this rescue is over. */
-  tip: v.optional(v.string()),
-});
-
-export type Rescue = v.InferOutput<typeof schema>;
-
-const file = (project: Pick<Project, 'root'>): string => statePath(project, 'rescue.json');
-
-/** The rescue that is under way for the published branch, or null. */
-export async function readRescue(project: Project): Promise<Rescue | null> {
-  const read = await readRecord(project, file(project), schema);
-  return read.state === 'ok' && read.value.branch === project.config.branch ? read.value : null;
-}
 
 export async function beginRescue(project: Project, ctx: LockContext): Promise<Rescue> {
   const since = isoTime(ctx.clock.now());
@@ -43,16 +23,15 @@ export async function beginRescue(project: Project, ctx: LockContext): Promise<R
     branch: ctx.branch,
     since,
   };
-  await writeRecord(file(project), rescue);
+  await noteRescued(project, rescue);
   return rescue;
 }
 
 /** The two were joined: from now on saves go onto the team's branch again. The rescue branch stays on the remote. */
-export const endRescue = async (project: Project): Promise<void> => await removeDurable(file(project));
+export const endRescue = async (project: Project): Promise<void> => await removeDurable(rescueFile(project));
 
-/** It was put at this commit. */
-export const noteRescued = async (project: Project, rescue: Rescue, tip: string): Promise<void> =>
-  await writeRecord(file(project), { ...rescue, tip });
+export const noteRescued = async (project: Project, rescue: Rescue): Promise<void> =>
+  await writeRecord(rescueFile(project), rescue);
 
 export type Rescued = { outcome: 'rescued'; bytesSent: number } | NotDone;
 
@@ -78,6 +57,17 @@ export async function publishRescue(ctx: LockContext, { ref }: Pick<Rescue, 'ref
   return swapped.outcome === 'refused'
     ? { outcome: 'refused', failure: swapped.failure }
     : { outcome: 'unreachable', failure: swapped.failure };
+}
+
+/** What lies there is on the team's branch now. With a lease: should somebody have put more there since, it stays. */
+export async function removeRescue(ctx: LockContext, { ref }: Pick<Rescue, 'ref'>): Promise<void> {
+  const tracking = trackingOf(ctx, ref);
+  const known = await tryGit(ctx.root, ['rev-parse', '--verify', '--quiet', tracking]);
+  if (known.exitCode !== 0) return;
+  const old = known.stdout.toString('utf8').trim();
+  const removed = await swap(ctx, [{ ref, old, next: '' }], { atomic: false });
+  // A remote that denies deletes, or is away by now, keeps it: it does no harm.
+  if (removed.outcome === 'done') await gitLine(ctx.root, ['update-ref', '-d', tracking]);
 }
 
 const trackingOf = (ctx: LockContext, ref: string): string =>

@@ -1,7 +1,8 @@
 import { asFailure, Failure, ifDiskFull } from '../model/failures.ts';
 import { git } from '../git/run.ts';
 import { alone } from '../project/guard.ts';
-import { notPublished, type Project } from '../project/project.ts';
+import type { Project } from '../project/project.ts';
+import { notPublished } from '../project/rescue.ts';
 import type { Clock } from '../system/clock.ts';
 import {
   type Attempt,

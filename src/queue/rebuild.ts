@@ -1,5 +1,6 @@
 import { git } from '../git/run.ts';
-import { branchTip, notPublished, type Project } from '../project/project.ts';
+import { branchTip, type Project } from '../project/project.ts';
+import { notPublished } from '../project/rescue.ts';
 import { isoTime } from '../system/clock.ts';
 import {
   type Entry,

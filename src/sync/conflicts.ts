@@ -2,12 +2,11 @@ import { assertCanCheckOut, finishCheckout } from '../checkout/checkout.ts';
 import { type Conflict, openConflicts } from '../conflict/open.ts';
 import { type Keep, resolutionCommit } from '../conflict/resolution.ts';
 import type { DawProfile } from '../daw/profile.ts';
-import { git } from '../git/run.ts';
-import { lockContext, type LockContext } from '../lock/context.ts';
-import { swap } from '../lock/swap.ts';
+import { lockContext } from '../lock/context.ts';
 import { asFailure, Failure } from '../model/failures.ts';
-import { branchTip, currentBranch, type Project, refCommit } from '../project/project.ts';
-import { endRescue, readRescue } from '../push/rescue.ts';
+import { branchTip, currentBranch, type Project } from '../project/project.ts';
+import { readRescue } from '../project/rescue.ts';
+import { endRescue, removeRescue } from '../push/rescue.ts';
 import { asConsumer } from '../queue/drain.ts';
 import type { Clock } from '../system/clock.ts';
 import { type Sending, tryOnto } from './onto.ts';
@@ -64,8 +63,8 @@ export async function resolveConflict(
         await assertCanCheckOut(project, { from, to: commit, profile, why, byItself: null });
       const tried = await tryOnto(project, ctx, commit, sending);
       if (tried === 'moved') continue;
-      if (tried === 'taken-from-us') throw new Failure('lock-not-ours', { branch: ctx.branch });
-      await endRescueOf(project, ctx, conflict);
+      if (conflict.isOurs) await endRescue(project);
+      await removeRescue(ctx, { ref: `refs/heads/${conflict.rescue}` });
       const notBroughtIn = await bringIn(project, profile, commit).then(
         () => null,
         (error: unknown) => asFailure(error),
@@ -74,15 +73,4 @@ export async function resolveConflict(
     }
     throw new Failure('remote-moved', { branch: ctx.branch });
   });
-}
-
-/** What was rescued is part of the team's branch now; its own branch goes, where the remote allows that. */
-async function endRescueOf(project: Project, ctx: LockContext, { rescue, isOurs }: Conflict): Promise<void> {
-  if (isOurs) await endRescue(project);
-  const tracking = `refs/remotes/${ctx.remote.name}/${rescue}`;
-  const old = await refCommit(project, tracking);
-  if (old === null) return;
-  // With a lease: should its author have saved since, it is not over.
-  const removed = await swap(ctx, [{ ref: `refs/heads/${rescue}`, old, next: '' }], { atomic: false });
-  if (removed.outcome === 'done') await git(project.root, ['update-ref', '-d', tracking]);
 }

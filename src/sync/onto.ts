@@ -1,5 +1,4 @@
 import { acquireLock } from '../lock/lease.ts';
-import { loadView } from '../lock/cache.ts';
 import type { LockContext } from '../lock/context.ts';
 import { withLease } from '../lock/heartbeat.ts';
 import { Failure } from '../model/failures.ts';
@@ -29,6 +28,8 @@ export interface Pushed {
 export interface Sending {
   /** The lock is ours now. */
   onLocked?: (outcome: Taken) => void;
+  /** It turned out that the lock had been taken from us, but it is free again: this push takes it anew. */
+  onLost?: (failure: Failure) => void;
   /** How far a push is that takes a while. */
   onTransfer?: (transfer: Transfer) => void;
   /** The remote's branch is asked for afterwards, also when the push was a small one. */
@@ -37,24 +38,24 @@ export interface Sending {
   retry?: boolean;
 }
 
-/** `moved`: somebody was first. `taken-from-us`: the lock was, and somebody else works under it now. */
+/** `moved`: somebody was first. Throws any other failure that prevented it. */
 export async function tryOnto(
   project: Project,
   ctx: LockContext,
   commit: string,
   sending: Sending,
-): Promise<Pushed | 'moved' | 'taken-from-us'> {
+): Promise<Pushed | 'moved'> {
   const once = async () => await ontoBranch(project, ctx, commit, sending);
   try {
     // The lock may be lost over a push that takes hours: then whoever has it now decides, and nothing is sent again.
     return await once().catch(async (error: unknown) => {
-      if (error instanceof Failure && error.row === 'lock-lost') return await once();
-      throw error;
+      if (!(error instanceof Failure && error.code === 'LOCK_LOST' && project.config.lock.auto)) throw error;
+      const pushed = await once();
+      if (error.row === 'lock-lost') sending.onLost?.(error);
+      return pushed;
     });
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    if (error.row === 'remote-moved' || error.row === 'stale-base') return 'moved';
-    if (error.code === 'LOCK_HELD' && (await loadView(ctx)).lost !== null) return 'taken-from-us';
+    if (error instanceof Failure && (error.row === 'remote-moved' || error.row === 'stale-base')) return 'moved';
     throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { loadView } from '../lock/cache.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
 import { failureOf, lookAtLock } from '../lock/view.ts';
 import { Failure } from '../model/failures.ts';
@@ -5,7 +6,8 @@ import { RetryPolicy } from '../network/retry.ts';
 import { away } from '../network/away.ts';
 import { type Project, remoteUrl } from '../project/project.ts';
 import { publishPrepared } from '../push/prepare.ts';
-import { beginRescue, endRescue, noteRescued, publishRescue, readRescue, type Rescue } from '../push/rescue.ts';
+import { readRescue, type Rescue, rescueBranch } from '../project/rescue.ts';
+import { beginRescue, endRescue, noteRescued, publishRescue, removeRescue } from '../push/rescue.ts';
 import { tidy, withoutDamaged } from '../push/tidy.ts';
 import { stateAfter, type Urgency } from '../queue/attempts.ts';
 import { type Drained, drain } from '../queue/drain.ts';
@@ -94,7 +96,14 @@ async function publishTip(project: Project, ctx: LockContext, tip: string, sendi
   // What does not build on what was rescued (the user has rewritten it) would push that off the remote.
   const goesOn = open?.tip === undefined || (await contains(project.root, tip, open.tip));
   const rescue = goesOn ? open : null;
-  const aside = async () => await divert(project, ctx, rescue ?? (await beginRescue(project, ctx)), tip, sending);
+  const aside = async (waits: boolean) =>
+    await divert(project, ctx, { ...(rescue ?? (await beginRescue(project, ctx))), waits }, tip, sending);
+  const waiting = async (error: unknown): Promise<never> => {
+    if (!(isHeld(error) && (await wasTakenFromUs(ctx)))) throw error;
+    const isThere = rescue?.waits === true && rescue.tip === tip;
+    const branch = isThere ? rescueBranch(rescue) : (await aside(true)).rescue;
+    throw new Failure('lock-held-aside', { ...error.details, rescue: branch }, error);
+  };
   for (let round = 1; ; round++) {
     const met = await meet(project, tip, team);
     if (met.outcome === 'unrelated') {
@@ -102,12 +111,12 @@ async function publishTip(project: Project, ctx: LockContext, tip: string, sendi
     } else if (met.outcome === 'conflict') {
       if (asked && team.gone) await ontoBranch(project, ctx, met.theirs, sending);
       if (asked && rescue === null) await assertNotHeld(ctx);
-      if (asked) return await aside();
+      if (asked) return await aside(false);
     } else {
-      const tried = await tryOnto(project, ctx, met.commit, sending);
-      if (tried === 'taken-from-us') return await aside();
+      const tried = await tryOnto(project, ctx, met.commit, sending).catch(waiting);
       if (tried !== 'moved') {
         if (open !== null) await endRescue(project);
+        if (open?.waits === true && goesOn) await removeRescue(ctx, open);
         return { ...tried, joined: met.outcome === 'joined' };
       }
       if (round >= rounds) throw new Failure('remote-moved', { branch: ctx.branch });
@@ -115,6 +124,17 @@ async function publishTip(project: Project, ctx: LockContext, tip: string, sendi
     team = await askTeam(project, ctx.signal);
     asked = true;
   }
+}
+
+const isHeld = (error: unknown): error is Failure => error instanceof Failure && error.row === 'lock-held';
+
+/**
+ * Does somebody work under the lock that they took from us? What we made under it waits for them, but not on this computer
+ * alone. One that went to the same person's other machine, idle and published, is no such thing.
+ */
+async function wasTakenFromUs(ctx: LockContext): Promise<boolean> {
+  const { lost } = await loadView(ctx);
+  return lost !== null && lost.how !== 'handed-over';
 }
 
 /** While somebody holds the lock, what cannot be joined waits as everything else does. */
@@ -134,10 +154,11 @@ async function divert(
   tip: string,
   sending: Sending,
 ): Promise<Pushed> {
-  const branch = rescue.ref.replace(/^refs\/heads\//, '');
+  const branch = rescueBranch(rescue);
+  await noteRescued(project, rescue);
   const entry = await noteRescue(project, { commit: tip, branch, createdAt: isoTime(ctx.clock.now()) });
   const pushed = await pushRescue(project, ctx, rescue.ref, tip, sending);
-  await noteRescued(project, rescue, tip);
+  await noteRescued(project, { ...rescue, tip });
   await removeEntries(project, [entry]);
   return pushed;
 }
@@ -155,5 +176,5 @@ async function pushRescue(
   });
   if ('failure' in moved) throw await away(moved.failure, ctx);
   await endIntents(project);
-  return { outcome: 'pushed', commit: tip, ...sent, rescue: ref.replace(/^refs\/heads\//, ''), joined: false };
+  return { outcome: 'pushed', commit: tip, ...sent, rescue: rescueBranch({ ref }), joined: false };
 }

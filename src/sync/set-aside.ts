@@ -1,6 +1,7 @@
 import type { LockContext } from '../lock/context.ts';
 import type { Project } from '../project/project.ts';
-import { beginRescue, noteRescued, readRescue } from '../push/rescue.ts';
+import { readRescue, rescueBranch } from '../project/rescue.ts';
+import { beginRescue, noteRescued } from '../push/rescue.ts';
 import { failureOf, readAttempts } from '../queue/attempts.ts';
 import { listQueue, noteRescue } from '../queue/entries.ts';
 import { isoTime } from '../system/clock.ts';
@@ -16,9 +17,11 @@ export async function setAside(project: Project, ctx: LockContext): Promise<bool
   if (attempt?.state !== 'halted' || failureOf(attempt)?.code !== 'REMOTE_REFUSED') return false;
   const tip = (await listQueue(project)).entries.findLast((one) => one.kind === 'publish' && one.branch === branch);
   if (tip === undefined) return false;
-  const rescue = (await readRescue(project)) ?? (await beginRescue(project, ctx));
-  await noteRescued(project, rescue, tip.commit);
-  const to = rescue.ref.replace(/^refs\/heads\//, '');
+  const before = await readRescue(project);
+  if (before?.waits === true && before.tip === tip.commit) return false; // that was done
+  const rescue = before ?? (await beginRescue(project, ctx));
+  await noteRescued(project, { ...rescue, tip: tip.commit, waits: true });
+  const to = rescueBranch(rescue);
   await noteRescue(project, { commit: tip.commit, branch: to, createdAt: isoTime(ctx.clock.now()) });
   return true;
 }

@@ -3,7 +3,8 @@ import { redact } from '../git/redact.ts';
 import { git, gitLine, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
-import { endRescue, readRescue } from '../push/rescue.ts';
+import { readRescue } from '../project/rescue.ts';
+import { endRescue } from '../push/rescue.ts';
 import { keep } from '../queue/refs.ts';
 import { type Project, refCommit, remoteBranchRef, remoteUrl } from '../project/project.ts';
 

@@ -79,9 +79,9 @@ test('later saves go to the same rescue branch, until the two are joined', async
   expect((await run(['status', '--json'])).json()).toMatchObject({ problems: [] });
 });
 
-test('a watcher whose lock was taken by somebody else keeps its saves on the rescue branch', async () => {
+test('a watcher whose lock was taken by somebody else keeps its saves on the rescue branch, and publishes them when it is free again', async () => {
   const { ann, ben, refs } = await annAndBen();
-  const env = { ...quick, OXENVCS_LOCK_LEASE_HOURS: String(4 / 3600) };
+  const env = { ...quick, OXENVCS_LOCK_LEASE_HOURS: String(4 / 3600), OXENVCS_PULL_POLL_SECONDS: '1' };
   const watching = background(['watch', ann], { cwd: ann, env });
   await watching.waitForLine(/Watching/);
   await write(ann, { 'Song.als': 'with the lock' });
@@ -93,10 +93,30 @@ test('a watcher whose lock was taken by somebody else keeps its saves on the res
   expect((await other(['lock', 'acquire'])).code).toBe(0);
   await watching.waitForLine(/taken from you by Ben: deadline/);
   await write(ann, { 'Song.als': 'after the lock was lost' });
-  await watching.waitForLine(/The team went on without this: 1 version kept on the remote as oxenvcs\/rescue\//);
+  await watching.waitForLine(/Ben holds the lock .* taken from you, .* kept on the remote as oxenvcs\/rescue\//);
   const [main, rescue] = await refs();
-  expect(main).not.toContain(await gitLine(ann, ['rev-parse', 'HEAD']));
-  expect(rescue).toContain(await gitLine(ann, ['rev-parse', 'HEAD']));
+  const tip = await gitLine(ann, ['rev-parse', 'HEAD']);
+  expect(main).not.toContain(tip);
+  expect(rescue).toContain(tip);
+  // Nobody has to decide anything: it waits for the lock, and is told so.
+  const status = await oxenvcs(['status', '--json'], { cwd: ann, env });
+  expect(status.json()).toMatchObject({ unpublished: 1, queue: { pending: 1 }, problems: [{ code: 'LOCK_LOST' }] });
+  expect((await other(['lock', 'release'])).code).toBe(0);
+  await expect.poll(refs, { timeout: 30_000 }).toEqual([`refs/heads/main ${tip}`]);
+});
+
+test('one push publishes what was made under a lock that was broken, and says who broke it and why', async () => {
+  const { ann, ben, run, annCommits, refs } = await annAndBen();
+  expect((await run(['lock', 'acquire'])).code).toBe(0);
+  const tip = await annCommits('under the lock');
+  await git(ben, ['config', 'user.name', 'Ben']);
+  const broken = await oxenvcs(['lock', 'break', '--force', '--reason', 'deadline'], { cwd: ben, env: quick });
+  expect(broken.code).toBe(0);
+  const pushed = await run(['push']);
+  expect(pushed.code).toBe(0);
+  expect(pushed.stderr).toMatch(/taken from you by Ben: deadline/);
+  expect((await refs())[0]).toBe(`refs/heads/main ${tip}`);
+  expect(await gitLine(ann, ['rev-parse', 'HEAD'])).toBe(tip);
 });
 
 test('both sides are told: the others hear of the rescue branch, and of what the team published', async () => {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
 import { acquireLock } from '../../src/lock/lease.ts';
-import { readRescue } from '../../src/push/rescue.ts';
+import { readRescue } from '../../src/project/rescue.ts';
 import { conflictsOf, resolveConflict } from '../../src/sync/conflicts.ts';
 import { askTeam } from '../../src/sync/team.ts';
 import { systemClock } from '../../src/system/clock.ts';
@@ -159,4 +159,10 @@ test('two who resolve it at the same time: one decides, the other hears of it', 
   expect(results.some(({ status }) => status === 'fulfilled')).toBe(true);
   for (const { row } of failed) expect(['no-conflict', 'lock-held']).toContain(row);
   expect((await git(remote.dir, ['rev-list', '--merges', 'main'])).trim().split('\n')).toHaveLength(1);
+});
+
+test('a rescue branch that the remote would not let go tells no second conflict when its work is long published', async () => {
+  const { Ann, remote, rescued, id } = await parted({ 'Song.song': 'Ann’s' }, { 'Song.song': 'Ben’s' });
+  await git(remote.dir, ['update-ref', 'refs/heads/oxenvcs/rescue/ann/20200101T000000Z', `${rescued}^`]);
+  expect((await open(Ann)).map((one) => one.id)).toEqual([id]);
 });

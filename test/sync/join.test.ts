@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
-import { acquireLock, releaseLock } from '../../src/lock/lease.ts';
+import { lockContext } from '../../src/lock/context.ts';
+import { acquireLock, releaseLock, renewLock } from '../../src/lock/lease.ts';
 import { band } from '../support/band.ts';
 import { statusLines } from '../support/project.ts';
 
@@ -104,4 +105,15 @@ test('what the user has rewritten since it was rescued does not push the rescued
   await Ann.push();
   const rescued = (await git(remote.dir, ['for-each-ref', '--format=%(objectname)', 'refs/heads/oxenvcs'])).trim();
   expect(rescued.split('\n').toSorted()).toEqual([first, await Ann.head()].toSorted());
+});
+
+test('a lock that went to the person’s own other machine is waited for, and nothing goes to a rescue branch', async () => {
+  const { Ann, Ben, remote } = await band('Ann', 'Ben');
+  await git(Ben.root, ['config', 'user.email', await gitLine(Ann.root, ['config', 'user.email'])]);
+  await acquireLock(Ann.ctx, { how: 'save' });
+  await renewLock(Ann.ctx, { idleSince: Date.now() });
+  expect(await acquireLock(await lockContext(Ben.project), { how: 'hand' })).toMatchObject({ outcome: 'taken-over' });
+  await Ann.save({ 'Song.song': 'two' });
+  await expect(Ann.push()).rejects.toMatchObject({ row: 'lock-held' });
+  expect(await git(remote.dir, ['for-each-ref', 'refs/heads/oxenvcs'])).toBe('');
 });

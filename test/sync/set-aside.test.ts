@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { type PublisherEvent, startPublisher } from '../../src/background/publisher.ts';
 import { gitLine } from '../../src/git/run.ts';
-import { readRescue } from '../../src/push/rescue.ts';
+import { readRescue } from '../../src/project/rescue.ts';
 import { setAside } from '../../src/sync/set-aside.ts';
 import { publishQueue } from '../../src/sync/publish.ts';
 import { systemClock } from '../../src/system/clock.ts';
