@@ -1,10 +1,11 @@
 import { loadView } from '../lock/cache.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
+import { git } from '../git/run.ts';
 import { failureOf, lookAtLock } from '../lock/view.ts';
 import { Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import { away } from '../network/away.ts';
-import { type Project, remoteUrl } from '../project/project.ts';
+import { type Project, refCommit, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { publishPrepared } from '../push/prepare.ts';
 import { readRescue, type Rescue, rescueBranch } from '../project/rescue.ts';
 import { beginRescue, endRescue, noteRescued, publishRescue, removeRescue } from '../push/rescue.ts';
@@ -72,13 +73,22 @@ async function onePass(
     },
     publish: async ({ kind, branch, tip }, ended) => {
       const ctx = await lockContext(project, clock, ended);
-      return await withoutDamaged(ctx, async () =>
+      const pushed = await withoutDamaged(ctx, async () =>
         kind === 'publish'
           ? await publishTip(project, ctx, tip, sending)
           : await pushRescue(project, ctx, `refs/heads/${branch}`, tip, sending),
       );
+      await noteOnRemote(project, pushed);
+      return pushed;
     },
   });
+}
+
+/** Git notes what it has pushed, but a push whose note finds no room on the disk is a success all the same. */
+async function noteOnRemote(project: Project, { commit, rescue }: Pushed): Promise<void> {
+  const noted = rescue === null ? await refCommit(project, remoteBranchRef(project)) : commit;
+  if (noted === null || !(await contains(project.root, noted, commit)))
+    await git(project.root, ['update-ref', remoteBranchRef(project), commit]);
 }
 
 /** How often it is tried anew when somebody else publishes in that very moment. */
