@@ -1,4 +1,4 @@
-import { git, tryGit } from '../git/run.ts';
+import { git, gitLine, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
 import { Failure } from '../model/failures.ts';
 import type { Captured, Save, Settled } from '../model/save.ts';
@@ -11,14 +11,22 @@ import { sameStat, statAll, unreadableAmong } from '../system/stat.ts';
  */
 export async function stage(root: string, index: string, save: Save, signal?: AbortSignal): Promise<string[]> {
   const env = { GIT_INDEX_FILE: index };
-  await git(root, ['update-index', '-z', '--index-info'], { env, input: indexInfo(save.captured, save.deleted) });
+  await git(root, ['update-index', '-z', '--index-info'], {
+    env,
+    input: indexInfo(save.captured, await gone(root, save)),
+  });
   return await addSettled(root, env, save.settled, signal);
 }
 
-function indexInfo(captured: Captured[], deleted: string[]): string {
-  const put = captured.map(({ mode, oid, path }) => `${mode} ${oid} 0\t${path}\0`);
-  const drop = deleted.map((path) => `0 ${'0'.repeat(40)} 0\t${path}\0`);
-  return [...drop, ...put].join('');
+function indexInfo(captured: Captured[], gone: string[]): string {
+  return [...gone, ...captured.map(({ mode, oid, path }) => `${mode} ${oid} 0\t${path}\0`)].join('');
+}
+
+/** Git takes an id of the repository's own length alone, also where it means nothing. */
+async function gone(root: string, { captured, deleted }: Save): Promise<string[]> {
+  if (deleted.length === 0) return [];
+  const { length } = captured[0]?.oid ?? (await gitLine(root, ['rev-parse', 'HEAD']));
+  return deleted.map((path) => `0 ${'0'.repeat(length)} 0\t${path}\0`);
 }
 
 async function addSettled(

@@ -6,9 +6,9 @@ import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
 import { bringIndexUp, noteIndexBehind, removeLeftovers } from '../../src/commit/user-index.ts';
 import { git } from '../../src/git/run.ts';
-import type { Project } from '../../src/project/project.ts';
+import { openProject, type Project } from '../../src/project/project.ts';
 import { fileIn, projectWithRemote, saveOf, statusLines } from '../support/project.ts';
-import { write } from '../support/sandbox.ts';
+import { sandbox, write } from '../support/sandbox.ts';
 
 const committed = async (project: Project, save: Parameters<typeof saveOf>[1]): Promise<string> => {
   const result = await commitSave(project, await saveOf(project, save));
@@ -259,4 +259,20 @@ test('when no time is left for its takes no version is made, at once, and nothin
   expect((await fs.readdir(project.gitDir)).filter((name) => name.endsWith('.lock'))).toEqual([]);
   await git(project.root, ['config', 'filter.slow.clean', 'cat']);
   await committed(project, { sessions: ['Song.als'], settled: ['Take.wav'] });
+});
+
+test('a deletion is a version in a repository of the longer hash, too', async () => {
+  const root = await sandbox();
+  await git(root, ['init', '--quiet', '--object-format=sha256', '-b', 'main']);
+  await write(root, { 'Song.als': 'one', 'a.wav': 'a take', 'old name.als': 'one', '.oxenvcs/config.json': '{"v":1}' });
+  await git(root, ['add', '--all']);
+  await git(root, ['commit', '--quiet', '-m', 'first']);
+  const project = await openProject(root);
+  await fs.rm(path.join(root, 'old name.als'));
+  await committed(project, { deleted: ['old name.als'] });
+  await fs.rm(path.join(root, 'a.wav'));
+  await write(root, { 'Song.als': 'two' });
+  await committed(project, { sessions: ['Song.als'], deleted: ['a.wav'] });
+  expect(await git(root, ['ls-tree', '-r', '--name-only', 'HEAD'])).toBe('.oxenvcs/config.json\nSong.als\n');
+  expect(await statusLines(root)).toEqual([]);
 });
