@@ -34,14 +34,18 @@ async function syncNow(project: Project, context: Context): Promise<Answer> {
     const failures = conflicts.map(conflictFailure);
     for (const one of failures) context.output.warn(`${one.message} ${one.hint}`);
     const data = { ...done, conflicts: conflicts.map(({ id }) => id), outcome: 'conflict' };
-    return { data, lines: done.pulled + done.published === 0 ? [] : lines(done), exitCode: failures[0]?.exitCode ?? 5 };
+    return { data, lines: linesOf(done), exitCode: failures[0]?.exitCode ?? 5 };
   }
-  if (failure === null) return { data: { ...done, conflicts: [], outcome: 'in-sync' }, lines: lines(done) };
+  if (failure === null) {
+    const told = linesOf(done);
+    const data = { ...done, conflicts: [], outcome: 'in-sync' };
+    return { data, lines: told.length > 0 ? told : ['Nothing new on either side.'] };
+  }
   if (failure.code !== 'OFFLINE' && failure.code !== 'LOCK_HELD') throw failure;
   // What waits goes out by itself: with a watcher at once, else with the next save or command.
   context.output.warn(`${failure.message} ${failure.hint}`);
   const data = { ...done, conflicts: [], outcome: 'queued', error: failure.toJSON() };
-  return { data, lines: lines(done), exitCode: failure.exitCode };
+  return { data, lines: linesOf(done), exitCode: failure.exitCode };
 }
 
 /** First in, so that what goes out needs no join; then out; then in again, if it was joined all the same. */
@@ -74,8 +78,7 @@ async function bothWays(project: Project, daw: DawProfile, context: Context): Pr
   return done;
 }
 
-function lines({ pulled, published }: Omit<Done, 'failure'>): string[] {
-  if (pulled + published === 0) return ['Nothing new on either side.'];
+function linesOf({ pulled, published }: Omit<Done, 'failure'>): string[] {
   return [
     ...(pulled > 0 ? [`${counted(pulled, 'version')} brought in.`] : []),
     ...(published > 0 ? [`${counted(published, 'version')} published.`] : []),

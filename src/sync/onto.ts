@@ -70,7 +70,8 @@ export async function ontoBranch(
   if (!project.config.lock.auto) return await publishCommit(ctx, commit, sending);
   // Without a watcher nobody would renew it or give it back.
   if ((await whoHas(project, 'watch')) === null) return await publishUnderLease(project, ctx, commit, sending);
-  sending.onLocked?.(await takeLock(project, ctx, commit));
+  const taken = await takeLock(project, ctx, commit);
+  sending.onLocked?.(taken);
   return await publishCommit(ctx, commit, sending);
 }
 

@@ -119,6 +119,17 @@ test('one push publishes what was made under a lock that was broken, and says wh
   expect(await gitLine(ann, ['rev-parse', 'HEAD'])).toBe(tip);
 });
 
+test('a push by hand takes the lock beside a watcher, too', async () => {
+  const { ann, run, refs } = await annAndBen();
+  const watching = background(['watch', ann], { cwd: ann, env: { ...quick, OXENVCS_PUSH_AUTO: 'false' } });
+  await watching.waitForLine(/Watching/);
+  // No file changes, so the watcher has no reason to take it.
+  await git(ann, ['commit', '--quiet', '--allow-empty', '-m', 'by hand']);
+  const tip = await gitLine(ann, ['rev-parse', 'HEAD']);
+  expect(await run(['push'])).toMatchObject({ code: 0, stderr: '' });
+  expect((await refs())[0]).toBe(`refs/heads/main ${tip}`);
+});
+
 test('both sides are told: the others hear of the rescue branch, and of what the team published', async () => {
   const { ben, run, benPublishes, annCommits } = await annAndBen();
   await oxenvcs(['init', '--no-hooks'], { cwd: ben, env: quick });
