@@ -7,7 +7,7 @@ import { gitLine, tryGit } from './run.ts';
 
 /**
  * Tidying a repository: the sessions of many saves become deltas of each other (1,000 saves of 5 MB of text: from 2 GB to
- * some 20 MB), and many small packs one. Done by git alone, at any moment of which it may be killed: a new pack is complete,
+ * less than 60 MB), and many small packs one. Done by git alone, at any moment of which it may be killed: a new pack is complete,
  * and on the disk, before an old one goes.
  */
 
