@@ -4,7 +4,7 @@ import type { ProjectState } from '../control/protocol.ts';
 import { startDaemon, stopDaemon } from '../control/start.ts';
 import { followLog, lastLines } from '../system/log.ts';
 import { command, type Context } from './command.ts';
-import { counted, localTime } from './format.ts';
+import { counted, howMany, localTime } from './format.ts';
 import type { Answer } from './output.ts';
 
 const start = command({
@@ -88,7 +88,7 @@ const logs = command({
       .option('lines', { type: 'number', default: 50, describe: 'So many of the last lines' })
       .option('follow', { type: 'boolean', default: false, describe: 'Go on with what comes, until Ctrl-C' }),
   async run({ lines: count, follow }, context) {
-    const lines = await lastLines(logFile(), Math.max(0, count));
+    const lines = await lastLines(logFile(), howMany(count, 'lines', 'daemon logs'));
     const data = { log: logFile(), lines };
     if (!follow) return { data, lines };
     const tell = (line: string) => context.output.tell(line, { event: 'line', line });

@@ -13,6 +13,12 @@ export function duration(text: string, command: string): number {
   return Number(match[1]) * (units[match[2] ?? ''] ?? 0);
 }
 
+/** The value of an option that says how many. Throws `usage`. */
+export function howMany(value: number, option: string, command: string): number {
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new Failure('usage', { detail: `--${option} takes a whole number above 0`, command });
+}
+
 /** `45 s`, `3 min`, `2.5 h`: about. */
 export function span(ms: number): string {
   const seconds = Math.round(ms / 1000);

@@ -12,7 +12,7 @@ import type { Project } from '../project/project.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { pull } from '../sync/pull.ts';
 import { command, type Context } from './command.ts';
-import { counted, duration, localTime, span } from './format.ts';
+import { counted, duration, howMany, localTime, span } from './format.ts';
 import type { Answer } from './output.ts';
 import { withRetries } from './retries.ts';
 
@@ -157,6 +157,7 @@ const history = command({
   options: (argv) =>
     argv.option('limit', { type: 'number', default: 50, describe: 'How many at the most', requiresArg: true }),
   async run({ limit }, context) {
+    const most = howMany(limit, 'limit', 'lock history');
     const project = await context.project();
     const ctx = await lockContext(project, context.clock, context.signal);
     const looked = await lookAtLock(ctx);
@@ -165,7 +166,7 @@ const history = command({
       if (failure.code !== 'OFFLINE') throw failure;
       context.output.warn(`${failure.message} This is what was last seen.`);
     }
-    const entries = await lockHistory(ctx, { limit });
+    const entries = await lockHistory(ctx, { limit: most });
     return {
       data: { history: entries },
       lines:

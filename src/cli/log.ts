@@ -1,14 +1,15 @@
 import { pastVersions } from '../commit/history.ts';
 import { remoteKind } from '../setup/remote.ts';
 import { command } from './command.ts';
-import { localTime } from './format.ts';
+import { howMany, localTime } from './format.ts';
 
 export const log = command({
   words: 'log',
   describe: 'Show the versions',
   options: (argv) =>
     argv.option('limit', { type: 'number', default: 50, describe: 'How many at the most', requiresArg: true }),
-  async run({ limit }, context) {
+  async run({ limit: most }, context) {
+    const limit = howMany(most, 'limit', 'log');
     const project = await context.project();
     const versions = await pastVersions(project, { limit, vault: (await remoteKind(project)) === 'vault' });
     return {

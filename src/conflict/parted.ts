@@ -4,7 +4,7 @@ import { gitFailure } from '../git/failures.ts';
 import { git, tryGit } from '../git/run.ts';
 import { diffTrees, listTree, type TreeChange } from '../git/tree.ts';
 import type { Project } from '../project/project.ts';
-import { compare, type Compared } from './compare.ts';
+import { compare, type Compared, isSettings } from './compare.ts';
 
 /** Two histories that both went on since they parted. */
 export interface Parted {
@@ -16,7 +16,7 @@ export interface Parted {
   here: readonly TreeChange[];
   there: readonly TreeChange[];
   compared: Compared;
-  /** They never had a version in common, and the team's branch holds a session that ours does not know: another project. */
+  /** They never had a version in common, ours holds music, and the team's branch a session that ours does not know: another project. */
   unrelated: boolean;
   daw: DawProfile;
 }
@@ -37,7 +37,10 @@ export async function relate(project: Project, ours: string, theirs: string): Pr
   const [here, there] = [await changesSince(root, bases, ours), await changesSince(root, bases, theirs)];
   const daw = await dawOf(project, [ours, theirs]);
   const known = new Set(here.map(({ path }) => path));
-  const unrelated = bases.length === 0 && there.some(({ path }) => isSession(daw, path) && !known.has(path));
+  // Who cloned before the first song was there has only the settings that every project begins with.
+  const isEmpty = here.every(({ path }) => isSettings(path));
+  const unrelated =
+    bases.length === 0 && !isEmpty && there.some(({ path }) => isSession(daw, path) && !known.has(path));
   return { is: 'parted', ours, theirs, here, there, compared: compare(daw, here, there), unrelated, daw };
 }
 

@@ -85,7 +85,7 @@ const rows = {
   'stale-base': {
     code: 'STALE_BASE',
     say: 'The team published versions of {branch} that this folder does not have yet.',
-    hint: 'Bring them in first with `oxenvcs pull`, then try again.',
+    hint: 'Bring them in first with `oxenvcs sync`, then try again.',
   },
 
   // The remote

@@ -48,3 +48,14 @@ test('a lease for ever is refused: it could not be read by anybody, and would lo
   expect(code).toBe(2);
   expect(stderr).toContain('at most 8760');
 });
+
+test('a number that is none is told, and not taken for none at all', async () => {
+  for (const args of [
+    ['lock', 'history', '--limit', 'ten'],
+    ['log', '--limit', '0'],
+    ['daemon', 'logs', '--lines', '-1'],
+  ]) {
+    const { code, stderr } = await oxenvcs(args, { cwd: await sandbox() });
+    expect([code, stderr]).toEqual([2, expect.stringContaining('takes a whole number above 0')]);
+  }
+});

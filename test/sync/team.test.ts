@@ -7,8 +7,8 @@ import { band, filesOf } from '../support/band.ts';
 import { bareRepository } from '../support/bare.ts';
 import { oxenvcs } from '../support/cli.ts';
 import { proxy } from '../support/proxy.ts';
-import { httpRemote } from '../support/remotes.ts';
-import { repository, sandbox } from '../support/sandbox.ts';
+import { fileRemote, httpRemote } from '../support/remotes.ts';
+import { repository, sandbox, write } from '../support/sandbox.ts';
 import { team } from '../support/team.ts';
 
 /** Ann is behind: what she knows of Ben’s versions is in her object store only. */
@@ -147,4 +147,18 @@ test('asking costs little, however many refs the remote has', async () => {
   // `git ls-remote` reads 1.47 MB.
   expect(network.counts.down).toBeLessThan(4096);
   expect(network.counts.connections).toBe(1);
+});
+
+test('who cloned an empty remote before the song was there gets it by sync: settings alone are no other project', async () => {
+  const remote = await fileRemote();
+  const dir = await sandbox();
+  await write(path.join(dir, 'ann'), { 'Song.song': 'Ann’s' });
+  await oxenvcs(['init', 'ann', '--remote', remote.url, '--no-hooks'], { cwd: dir });
+  expect((await oxenvcs(['clone', remote.url, 'ben'], { cwd: dir })).code).toBe(0);
+  expect((await oxenvcs(['--project', 'ann', 'push'], { cwd: dir })).code).toBe(0);
+  expect((await oxenvcs(['--project', 'ben', 'sync', '--json'], { cwd: dir })).json()).toMatchObject({
+    outcome: 'in-sync',
+  });
+  expect(await fs.readFile(path.join(dir, 'ben', 'Song.song'), 'utf8')).toBe('Ann’s');
+  expect((await oxenvcs(['--project', 'ann', 'pull'], { cwd: dir })).code).toBe(0);
 });
