@@ -1,5 +1,6 @@
+import path from 'node:path';
 import * as v from 'valibot';
-import { type Project, refCommit, remoteBranchRef, statePath } from './project.ts';
+import { type Project, refCommit, remoteBranchRef } from './project.ts';
 import { readRecord } from './state.ts';
 
 /** What this machine notes of work of its own that is on a rescue branch of the remote (push/rescue.ts). */
@@ -20,7 +21,8 @@ const schema = v.object({
 
 export type Rescue = v.InferOutput<typeof schema>;
 
-export const rescueFile = (project: Pick<Project, 'root'>): string => statePath(project, 'rescue.json');
+/** In Git's folder, where `git clean -fdx` does not reach it: what waits would be taken for published. */
+export const rescueFile = ({ gitDir }: Pick<Project, 'gitDir'>): string => path.join(gitDir, 'oxenvcs', 'rescue.json');
 
 /** The rescue that is under way for the published branch, or null. */
 export async function readRescue(project: Project): Promise<Rescue | null> {

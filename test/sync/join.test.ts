@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
+import { breakLock } from '../../src/lock/break.ts';
 import { lockContext } from '../../src/lock/context.ts';
 import { acquireLock, releaseLock, renewLock } from '../../src/lock/lease.ts';
 import { band } from '../support/band.ts';
@@ -116,4 +117,21 @@ test('a lock that went to the person’s own other machine is waited for, and no
   await Ann.save({ 'Song.song': 'two' });
   await expect(Ann.push()).rejects.toMatchObject({ row: 'lock-held' });
   expect(await git(remote.dir, ['for-each-ref', 'refs/heads/oxenvcs'])).toBe('');
+});
+
+test('what was made under a lock that was taken from us waits on a rescue branch, which no `git clean` takes for the end of it', async () => {
+  const { Ann, Ben, remote } = await band('Ann', 'Ben');
+  const branches = async () =>
+    await git(remote.dir, ['for-each-ref', '--format=%(refname) %(objectname)', 'refs/heads']);
+  await acquireLock(Ann.ctx, { how: 'hand' });
+  const mine = await Ann.save({ 'Song.song': 'two' });
+  await breakLock(Ben.ctx, { reason: 'deadline' });
+  await acquireLock(Ben.ctx, { how: 'hand' });
+  await expect(Ann.push()).rejects.toMatchObject({ row: 'lock-held-aside', exitCode: 3 });
+  expect(await branches()).toMatch(new RegExp(`oxenvcs/rescue/ann/.* ${mine}`));
+  await git(Ann.root, ['clean', '--quiet', '-fdx']);
+  await expect(Ann.push()).rejects.toMatchObject({ code: 'LOCK_HELD' });
+  await releaseLock(Ben.ctx);
+  expect(await Ann.push()).toMatchObject({ outcome: 'pushed', rescue: null });
+  expect(await branches()).toBe(`refs/heads/main ${mine}\n`);
 });
