@@ -4,6 +4,7 @@ import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/
 import { readRescue, rescueBranch } from '../project/rescue.ts';
 import { trackTransfer, type Transfer } from '../push/transfer.ts';
 import { type Proof, verify } from '../push/verify.ts';
+import { lookAtQueue } from '../queue/rebuild.ts';
 import type { Pushed } from '../sync/onto.ts';
 import { publishQueue } from '../sync/publish.ts';
 import { command, type Context } from './command.ts';
@@ -63,10 +64,17 @@ export async function pushNow(project: Project, context: Context, only?: string)
   return {
     data: { ...pushed, branch, ...rest },
     lines: [
-      versions === 0 ? 'Everything is published.' : `${counted(versions, 'version')} published.`,
+      versions === 0 ? await nothingWaits(project) : `${counted(versions, 'version')} published.`,
       ...(pushed.joined ? ['Joined with what the team published; bring that in with `oxenvcs pull`.'] : []),
     ],
   };
+}
+
+async function nothingWaits(project: Project): Promise<string> {
+  const { dropped } = await lookAtQueue(project);
+  return dropped.length === 0
+    ? 'Everything is published.'
+    : `Nothing waits; ${counted(dropped.length, 'version')} taken out of the queue ${dropped.length === 1 ? 'is' : 'are'} not published.`;
 }
 
 /** Where the versions lie that the team went on without; null: there are none. */

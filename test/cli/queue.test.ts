@@ -60,6 +60,7 @@ test('what is dropped does not come back by itself, is not lost, and is taken al
   expect(await list()).toMatchObject({ entries: [], dropped: [{ id, commit: first }] });
   expect((await run('push', '--json')).json()).toMatchObject({ outcome: 'up-to-date' });
   expect(await onRemote()).toBe(before);
+  expect((await run('push')).stdout).toBe('Nothing waits; 1 version taken out of the queue is not published.\n');
   expect((await run('status', '--json')).json()).toMatchObject({ queue: { pending: 0 }, unpublished: 1 });
   // Rewritten away, it is kept like anything else that was saved.
   await git(root, ['reset', '--quiet', '--hard', 'HEAD~1']);
