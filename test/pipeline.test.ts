@@ -253,7 +253,7 @@ test('offline: push says so with exit 4 after its tries, and --no-retry tries on
   const tried = await run(['push']);
   expect(tried.code).toBe(4);
   expect(tried.stdout).toMatch(/⚠ Attempt 1 failed: .*\nRetrying in 0\.[01] s…/);
-  expect(tried.stderr).toMatch(/The remote cannot be reached/);
+  expect(tried.stderr).toMatch(/^⚠ The remote cannot be reached: /);
 });
 
 test('the lock by hand: taken, refused to the other with exit 3, given back', async () => {

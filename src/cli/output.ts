@@ -79,7 +79,9 @@ export function makeOutput(options: OutputOptions, terminal: Terminal = process)
       const document = { error: { ...(details as object), ...rest } };
       if (jsonStream) out(JSON.stringify({ event: 'result', ...document }));
       else if (json) out(JSON.stringify(document));
-      err(paint(terminal, 'red', failure.message));
+      // Nothing is wrong here, and it may be over in a moment.
+      const isAway = failure.code === 'OFFLINE';
+      err(isAway ? paint(terminal, 'yellow', `⚠ ${failure.message}`) : paint(terminal, 'red', failure.message));
       err(failure.hint);
       if (verbose) for (const cause of causes(failure)) err(`  because: ${cause}`);
     },
