@@ -1,10 +1,20 @@
+import { readFileSync } from 'node:fs';
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { git } from '../src/git/run.ts';
-import { oxenvcs } from '../test/support/cli.ts';
+import { commitSave } from '../src/commit/commit.ts';
+import { git, tryGit } from '../src/git/run.ts';
+import { openProject } from '../src/project/project.ts';
+import { run } from '../src/system/process.ts';
+import { background, oxenvcs } from '../test/support/cli.ts';
+import { descendants } from '../test/support/processes.ts';
+import { saveOf } from '../test/support/project.ts';
 import { proxy } from '../test/support/proxy.ts';
 import { fileRemote, httpRemote, sshRemote } from '../test/support/remotes.ts';
-import { medians, ratio, rounds } from './support/measure.ts';
-import { songWithTakes, startAnew } from './support/song.ts';
+import { sandbox } from '../test/support/sandbox.ts';
+import { median, medians, ratio, rounds } from './support/measure.ts';
+import { songWithTakes, startAnew, take } from './support/song.ts';
 
 /**
  * 480 MB of takes: `oxenvcs push`, the whole program, beside `git push` of the same objects with the same settings. To
@@ -14,20 +24,20 @@ import { songWithTakes, startAnew } from './support/song.ts';
 const plainly = ['-c', 'pack.useSparse=false', '-c', 'core.compression=0', '-c', 'core.bigFileThreshold=1m'];
 const rows: Record<string, Record<string, number>> = {};
 
-test.each(['http', 'ssh', 'file'] as const)('a clean link (%s)', async (kind) => {
+test.each(['http', 'ssh'] as const)('a clean link (%s)', async (kind) => {
   const { song, base, tip } = await songWithTakes(12, 40_000_000);
-  const remote = await { http: httpRemote, ssh: sshRemote, file: fileRemote }[kind]();
+  const remote = await { http: httpRemote, ssh: sshRemote }[kind]();
   Object.assign(process.env, remote.env);
-  const net = 'port' in remote ? await proxy({ port: remote.port as number }) : null;
-  const url = net?.url(remote.url) ?? remote.url;
+  const net = await proxy(remote);
+  const url = net.url(remote.url);
   await git(song, ['remote', 'set-url', 'origin', url]);
-  await net?.set({ bytesPerSecond: 20_000_000, latencyMs: 15, shared: true });
+  await net.set({ bytesPerSecond: 20_000_000, latencyMs: 15, shared: true });
   const sent: Record<string, number> = {};
   const counted = (name: string, work: () => Promise<unknown>) => async () => {
     await startAnew(song, base, remote.dir);
-    const before = net?.counts.up ?? 0;
+    const before = net.counts.up;
     await work();
-    sent[name] = (net?.counts.up ?? 0) - before;
+    sent[name] = net.counts.up - before;
     expect((await git(remote.dir, ['rev-parse', 'main'])).trim()).toBe(tip);
   };
   const row = await medians(rounds(5), {
@@ -45,3 +55,168 @@ test.each(['http', 'ssh', 'file'] as const)('a clean link (%s)', async (kind) =>
   // oxlint-disable-next-line no-console -- what it is for
   console.table(rows);
 });
+
+test('links that break (http)', async () => {
+  const bytes = 12 * 40_000_000;
+  const { song, base, tip } = await songWithTakes(12, 40_000_000);
+  const remote = await httpRemote();
+  const net = await proxy(remote);
+  await git(song, ['remote', 'set-url', 'origin', net.url(remote.url)]);
+  const broken: Record<string, Record<string, number | string>> = {};
+  const run = async (
+    name: string,
+    env: Record<string, string>,
+    during: (over: Promise<unknown>) => Promise<number>,
+  ) => {
+    await startAnew(song, base, remote.dir);
+    const before = net.counts.up;
+    const pushing = oxenvcs(['push', '--json'], { cwd: song, env });
+    const resets = await during(pushing);
+    const { parts } = (await pushing).json() as { parts: number };
+    expect((await git(remote.dir, ['rev-parse', 'main'])).trim()).toBe(tip);
+    const wire = net.counts.up - before;
+    broken[name] = {
+      resets,
+      parts,
+      'wire / payload': ratio(wire, bytes),
+      'resent, MB': Math.round((wire - bytes) / 1e6),
+    };
+  };
+
+  await net.set({ cutAfter: 50_000_000 });
+  const plain = await tryGit(song, [...plainly, 'push', '--quiet', net.url(remote.url), 'HEAD:main']);
+  broken['git push, reset after 50 MB'] = { 'wire / payload': plain.exitCode === 0 ? 'arrived' : 'never arrives' };
+  await run('reset after 50 MB', {}, async (over) => {
+    await over;
+    return Number.NaN;
+  });
+
+  await net.set({ bytesPerSecond: 20_000_000, latencyMs: 15, shared: true });
+  await run('reset at random, parts up to 64 MiB', { OXENVCS_PUSH_MAX_PART_BYTES: String(2 ** 26) }, async (over) => {
+    let resets = 0;
+    let isOver = false;
+    void over.finally(() => (isOver = true));
+    while (!isOver) {
+      await Promise.race([over, sleep(4000 + Math.random() * 6000)]);
+      if (isOver) break;
+      net.cut();
+      resets += 1;
+    }
+    return resets;
+  });
+  // oxlint-disable-next-line no-console -- what it is for
+  console.table(broken);
+});
+
+test('a fast link, beside git with its defaults', async () => {
+  const ours = await songWithTakes(12, 40_000_000);
+  const theirs = await songWithTakes(12, 40_000_000, 'defaults');
+  const remote = await fileRemote();
+  await git(ours.song, ['remote', 'set-url', 'origin', remote.url]);
+  const row = await medians(rounds(3), {
+    'git push, defaults': async () => {
+      await startAnew(theirs.song, theirs.base, remote.dir);
+      await run('git', ['push', '--quiet', remote.url, 'HEAD:main'], { cwd: theirs.song, env: process.env });
+    },
+    'oxenvcs push': async () => {
+      await startAnew(ours.song, ours.base, remote.dir);
+      expect((await oxenvcs(['push'], { cwd: ours.song })).code).toBe(0);
+    },
+  });
+  // oxlint-disable-next-line no-console -- what it is for
+  console.table({ file: { ...row, ratio: ratio(row['oxenvcs push'], row['git push, defaults']) } });
+});
+
+test('memory, for a large project', async () => {
+  const gigabytes = Number(process.env['GIGABYTES'] ?? 10);
+  const { song, base } = await songWithTakes(gigabytes * 50, 20_000_000);
+  const remote = await fileRemote();
+  await git(song, ['remote', 'set-url', 'origin', remote.url]);
+  await startAnew(song, base, remote.dir);
+  const pushing = background(['push'], { cwd: song });
+  const peak = { program: 0, 'git beside it': 0 };
+  let isOver = false;
+  const ended = pushing.ended.then((end) => {
+    isOver = true;
+    return end;
+  });
+  while (!isOver) {
+    peak.program = Math.max(peak.program, residentBytes(pushing.pid));
+    const beside = descendants(pushing.pid).reduce((sum, pid) => sum + residentBytes(pid), 0);
+    peak['git beside it'] = Math.max(peak['git beside it'], beside);
+    await sleep(100);
+  }
+  expect((await ended).code).toBe(0);
+  // oxlint-disable-next-line no-console -- what it is for
+  console.table({
+    [`${gigabytes} GB, peak MB`]: {
+      program: Math.round(peak.program / 1e6),
+      'git beside it': Math.round(peak['git beside it'] / 1e6),
+    },
+  });
+});
+
+test('a version of 480 MB of new takes', async () => {
+  const dir = await sandbox();
+  const takes = Array.from({ length: 12 }, (_, n) => take(40_000_000, n));
+  const fresh = async (round: number, name: string): Promise<string> => {
+    const song = path.join(dir, `${name} ${round}`);
+    await fs.mkdir(song);
+    await fs.writeFile(path.join(song, 'Song.als'), 'one');
+    return song;
+  };
+  const record = async (song: string) => {
+    for (const [n, bytes] of takes.entries()) await fs.writeFile(path.join(song, `take ${n}.wav`), bytes);
+  };
+  const took: Record<string, number[]> = {};
+  const timed = async (name: string, work: () => Promise<unknown>) => {
+    const start = performance.now();
+    await work();
+    (took[name] ??= []).push(performance.now() - start);
+  };
+  for (let round = 0; round < rounds(3); round++) {
+    const plain = await fresh(round, 'plain');
+    await git(plain, ['init', '--quiet']);
+    await record(plain);
+    await timed('git add + commit', async () => await addAndCommit(plain));
+    const lfs = await fresh(round, 'lfs');
+    await git(lfs, ['init', '--quiet']);
+    for (const args of [
+      ['install', '--local'],
+      ['track', '*.wav'],
+    ])
+      await run('git', ['lfs', ...args], { cwd: lfs, env: process.env });
+    await record(lfs);
+    await timed('git lfs', async () => await addAndCommit(lfs));
+    const song = await fresh(round, 'ours');
+    expect((await oxenvcs(['init', song, '--no-hooks'], { cwd: dir })).code).toBe(0);
+    await record(song);
+    const project = await openProject(song);
+    const save = await saveOf(project, { settled: takes.map((_, n) => `take ${n}.wav`) });
+    await timed('oxenvcs', async () => expect((await commitSave(project, save)).outcome).toBe('committed'));
+    for (const one of [plain, lfs, song]) await fs.rm(one, { recursive: true });
+  }
+  const ms = Object.fromEntries(Object.entries(took).map(([name, all]) => [name, Math.round(median(all))]));
+  // oxlint-disable-next-line no-console -- what it is for
+  console.table({
+    commit: {
+      ...ms,
+      'oxenvcs / lfs': ratio(ms['oxenvcs'], ms['git lfs']),
+      'oxenvcs / git': ratio(ms['oxenvcs'], ms['git add + commit']),
+    },
+  });
+});
+
+async function addAndCommit(dir: string): Promise<void> {
+  // As a person runs it: none of our settings.
+  await run('git', ['add', '--all'], { cwd: dir, env: process.env });
+  await run('git', ['commit', '--quiet', '-m', 'takes'], { cwd: dir, env: process.env });
+}
+
+function residentBytes(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0; // it has just ended
+  }
+}

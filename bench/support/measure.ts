@@ -19,7 +19,7 @@ export async function medians(
   return Object.fromEntries(Object.entries(took).map(([name, all]) => [name, Math.round(median(all))]));
 }
 
-function median(all: readonly number[]): number {
+export function median(all: readonly number[]): number {
   return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0;
 }
 

@@ -14,20 +14,30 @@ export function take(bytes: number, seed: number): Buffer {
   return data;
 }
 
-/** A project whose first version is small, with `takes` in the second, which no remote has yet. */
+/**
+ * A project whose first version is small, with `takes` in the second, which no remote has yet. `how`: set up and committed
+ * by oxenvcs, or by git with its defaults.
+ */
 export async function songWithTakes(
   takes: number,
   bytes: number,
+  how: 'ours' | 'defaults' = 'ours',
 ): Promise<{ song: string; base: string; tip: string }> {
   const dir = await sandbox();
   const song = path.join(dir, 'song');
   await fs.mkdir(song);
   await fs.writeFile(path.join(song, 'Song.als'), 'one');
-  const made = await oxenvcs(['init', song, '--no-hooks'], { cwd: dir });
-  if (made.code !== 0) throw new Error(made.stderr);
+  if (how === 'ours') {
+    const made = await oxenvcs(['init', song, '--no-hooks'], { cwd: dir });
+    if (made.code !== 0) throw new Error(made.stderr);
+  } else {
+    await git(song, ['init', '--quiet', '-b', 'main']);
+    await git(song, ['add', '--all']);
+    await git(song, ['commit', '--quiet', '-m', 'one']);
+  }
   const base = await gitLine(song, ['rev-parse', 'HEAD']);
   for (let n = 0; n < takes; n++) await fs.writeFile(path.join(song, `take ${n}.wav`), take(bytes, n));
-  const settings = ['-c', 'core.compression=0', '-c', 'core.bigFileThreshold=1m'];
+  const settings = how === 'ours' ? ['-c', 'core.compression=0', '-c', 'core.bigFileThreshold=1m'] : [];
   await git(song, [...settings, 'add', '--all']);
   await git(song, ['commit', '--quiet', '-m', 'takes']);
   return { song, base, tip: await gitLine(song, ['rev-parse', 'HEAD']) };

@@ -45,10 +45,14 @@ export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promi
   while (waiting.length > 0 || flights.size > 0) {
     const isClear = flights.size < lanes && [...flights].every((flight) => hasLeft(carrier, flight));
     if (trouble === null && isClear && waiting.length > 0) {
-      const count = howMany(waiting, carrier.sizing.next);
-      flights.add(await launch(carrier, waiting.slice(0, count)));
-      waiting = waiting.slice(count);
-      continue;
+      const part = waiting.slice(0, howMany(waiting, carrier.sizing.next));
+      for (const link of part) await writeLink(carrier.scratch, link.objects());
+      // Meanwhile the one before may have broken off: then this one is too large.
+      if ([...flights].every(({ end }) => end === null || end.is === 'through')) {
+        flights.add(launch(carrier, part));
+        waiting = waiting.slice(part.length);
+        continue;
+      }
     }
     await Promise.race([...flights].map((one) => (one.isOut ? one.ended : one.out)));
     for (const flight of flights) {
@@ -93,8 +97,7 @@ function howMany(links: readonly Link[], bytes: number): number {
   return count;
 }
 
-async function launch(carrier: Carrier, links: Link[]): Promise<Flight> {
-  for (const link of links) await writeLink(carrier.scratch, link.objects());
+function launch(carrier: Carrier, links: Link[]): Flight {
   const refs = nextPart(carrier);
   const moves = links.map(({ id }, n) => ({ ref: `${refs}.${n}`, old: null, next: id }));
   const bytes = sum(links);
@@ -125,9 +128,9 @@ function nearlyWritten(
     first ??= now;
     clearTimeout(timer);
     if (done) return reach();
-    // At the beginning it is not known yet how fast it goes; later than in two seconds, git says more before.
+    // Only near its end: it may also be near a break. Later than in two seconds, git says more before.
     const leftMs = ((planned - bytes) / bytes) * (now - first) - carrier.setupMs;
-    if (now - first > 500 && leftMs < 2000) timer = setTimeout(reach, leftMs).unref();
+    if (bytes > 0.8 * planned && leftMs < 2000) timer = setTimeout(reach, leftMs).unref();
   };
   return { onWritten, reached };
 }
