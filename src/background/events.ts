@@ -34,8 +34,9 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'locked':
       return event.outcome === 'taken-over' ? '🔒 You took over a lock that had run out.' : '🔒 You have the lock.';
     case 'published':
-      return event.rescue === null
-        ? `↑ ${counted(event.versions, 'version')} published.`
+      if (event.rescue === null) return `↑ ${counted(event.versions, 'version')} published.`;
+      return event.waits
+        ? `↑ ${counted(event.versions, 'version')} kept on the remote as ${event.rescue} meanwhile, and here.`
         : `⚠ The team went on without this: ${counted(event.versions, 'version')} kept on the remote as ${event.rescue}, and here. Speak with the others, and see \`oxenvcs conflict list\`.`;
     case 'waiting':
       return event.versions === 0

@@ -2,6 +2,7 @@ import { lockContext } from '../lock/context.ts';
 import { cachedStatus } from '../lock/status.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
+import { readRescue } from '../project/rescue.ts';
 import type { Transfer } from '../push/transfer.ts';
 import { noteIntent } from '../queue/entries.ts';
 import { rebuildQueue } from '../queue/rebuild.ts';
@@ -16,8 +17,8 @@ export type PublisherEvent =
   | { event: 'locked'; outcome: 'acquired' | 'already-mine' | 'taken-over' }
   /** It was taken from us, and was free again: what was published, was so under one taken anew. */
   | { event: 'lock-lost'; failure: Failure }
-  /** `rescue`: not on the team's branch, but on this one of the remote. */
-  | { event: 'published'; commit: string; versions: number; bytesSent: number; rescue: string | null }
+  /** `rescue`: not on the team's branch, but on this one of the remote; `waits`: only until the team's branch takes it. */
+  | { event: 'published'; commit: string; versions: number; bytesSent: number; rescue: string | null; waits: boolean }
   /** How far a push is that takes a while. */
   | ({ event: 'transfer' } & Transfer)
   /** The lock is somebody else's: the versions wait here. */
@@ -117,7 +118,8 @@ export function startPublisher(
         reach.succeeded();
         await reach.note('push', started, null, null);
         const { commit, bytesSent, rescue } = one.published;
-        tellOnce({ event: 'published', commit, versions, bytesSent, rescue });
+        const waits = rescue !== null && (await readRescue(project))?.waits === true;
+        tellOnce({ event: 'published', commit, versions, bytesSent, rescue, waits });
       } else {
         wanted.publish = true;
         const retryMs = complain(one.failure, versions, one.retryAt);

@@ -22,7 +22,12 @@ test('what the remote turns down does not stay on a computer that nobody works a
   onTestFinished(() => publisher.stop());
   await expect.poll(() => events.at(-1), { timeout: 30_000 }).toMatchObject({ event: 'not-published', retryMs: null });
   publisher.setAside();
-  const rescued = { event: 'published', commit: tip, rescue: expect.stringContaining('oxenvcs/rescue/ann/') };
+  const rescued = {
+    event: 'published',
+    commit: tip,
+    waits: true,
+    rescue: expect.stringContaining('oxenvcs/rescue/ann/'),
+  };
   await expect.poll(() => events, { timeout: 30_000 }).toContainEqual(expect.objectContaining(rescued));
   await publisher.stop();
   const at = await gitLine(remote.dir, ['for-each-ref', '--format=%(objectname)', 'refs/heads/oxenvcs/rescue/ann/']);
