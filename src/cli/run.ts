@@ -90,8 +90,11 @@ export async function runCli(args: readonly string[], cwd: string, main: Main): 
     if (shell !== null) program.showCompletionScript();
     else await program.parseAsync();
   } catch (error) {
-    const failure = asFailure(error);
-    if (!abort.signal.aborted || error instanceof Failure) makeOutput(flagsIn(args)).fail(failure);
+    const isInterrupted = abort.signal.aborted && !(error instanceof Failure);
+    const failure = isInterrupted ? new Failure('interrupted', {}, error) : asFailure(error);
+    const flags = flagsIn(args);
+    // A person knows what they did; a program that reads waits for its document.
+    if (!isInterrupted || flags.json || flags.jsonStream) makeOutput(flags).fail(failure);
     exitCode = atEnd(failure.exitCode);
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
@@ -142,7 +145,11 @@ function flagsIn(args: readonly string[]): Pick<GlobalOptions, 'json' | 'jsonStr
   return { json: has('--json'), jsonStream: has('--json-stream'), quiet: has('--quiet'), verbose: has('--verbose') };
 }
 
-const firstLine = (text: string): string => (text.split('\n', 1)[0] ?? '').replace(/[.?]$/, '');
+/** "Invalid values:" says only on the next line which. */
+function firstLine(text: string): string {
+  const [first = '', second = ''] = text.split('\n');
+  return first.endsWith(':') ? `${first} ${second.trim()}` : first.replace(/[.?]$/, '');
+}
 
 /** What was wrong with a command line. A hint only ever names a command that there is. */
 function wrongUsage(message: string, args: readonly string[]): Failure {

@@ -327,7 +327,7 @@ const rows = {
   'config-invalid': {
     code: 'CONFIG_INVALID',
     say: '{file}: {detail}.',
-    hint: 'Mend the file, or delete the line to get the default.',
+    hint: 'Mend it, or take it out to get the default.',
   },
   usage: { code: 'USAGE', say: '{detail}.', hint: 'See `oxenvcs {command} --help`.' },
   'no-such-entry': {
@@ -427,6 +427,12 @@ const rows = {
     code: 'DAMAGED',
     say: 'The repository of {dir} is damaged: {detail}.',
     hint: 'Your files are untouched. Look with `git fsck`, or clone the project anew from the remote.',
+  },
+  interrupted: {
+    code: 'INTERNAL',
+    say: 'It was interrupted.',
+    hint: 'Nothing was lost; run it again to go on.',
+    retryable: true,
   },
   internal: {
     code: 'INTERNAL',

@@ -1,8 +1,11 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { oxenvcs } from '../support/cli.ts';
+import { acquireLock } from '../../src/lock/lease.ts';
+import { background, oxenvcs } from '../support/cli.ts';
+import { fileRemote } from '../support/remotes.ts';
 import { sandbox, write } from '../support/sandbox.ts';
+import { team } from '../support/team.ts';
 
 test.each([
   [['staus'], 'There is no command "staus"; did you mean "status"?', 'See `oxenvcs --help`.'],
@@ -11,6 +14,11 @@ test.each([
   [['lock', 'acqire'], 'There is no command "lock acqire"; did you mean "lock acquire"?', 'See `oxenvcs lock --help`.'],
   [[], 'Name a command.', 'See `oxenvcs --help`.'],
   [['status', '--project'], 'Not enough arguments following: project.', 'See `oxenvcs status --help`.'],
+  [
+    ['conflict', 'resolve', 'x', '--keep', 'hers'],
+    'Invalid values: Argument: keep, Given: "hers", Choices: "mine", "theirs", "both".',
+    'See `oxenvcs conflict resolve --help`.',
+  ],
   [['init', '--remote', '--json'], 'Not enough arguments following: remote.', 'See `oxenvcs init --help`.'],
 ])('a slip in the command line is told as one, with a hint that works: %j', async (args, message, hint) => {
   const { code, stderr } = await oxenvcs(args, { cwd: await sandbox() });
@@ -58,4 +66,16 @@ test('a number that is none is told, and not taken for none at all', async () =>
     const { code, stderr } = await oxenvcs(args, { cwd: await sandbox() });
     expect([code, stderr]).toEqual([2, expect.stringContaining('takes a whole number above 0')]);
   }
+});
+
+test('a program that interrupts gets its JSON result, too', async () => {
+  const { url } = await fileRemote();
+  const [ann, ben] = await team(url, ['Ann', 'Ben']);
+  if (!ann || !ben) throw new Error('two were asked for');
+  await acquireLock(ann.ctx, { how: 'hand' });
+  const waiting = background(['lock', 'acquire', '--wait', '60s', '--json-stream'], { cwd: ben.project.root });
+  await waiting.waitForLine(/"event":"waiting"/);
+  expect(await waiting.kill('SIGINT')).toMatchObject({ code: 130 });
+  const result = waiting.lines.find((line) => line.startsWith('{"event":"result"'));
+  expect(JSON.parse(result ?? '')).toMatchObject({ error: { retryable: true } });
 });
