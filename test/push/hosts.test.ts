@@ -91,10 +91,10 @@ test('a part whose answer was lost is found; one that was damaged on the way is 
   const pushed = await pushTip(ann, tip);
   expect(pushed.moved).toMatchObject({ outcome: 'published' });
   await assertWhole(remote.dir, tip);
-  // Four parts, one of them twice, with the empty request that git sends before a large one; a join, the branch, the end.
-  expect(pushes).toBe(9);
-  expect(pushed.bytesSent).toBeGreaterThan(20 * 30_000);
-  expect(pushed.bytesSent).toBeLessThan(21 * 30_000);
+  expect(pushes).toBeGreaterThan(4);
+  // The damaged one (one to four takes) went twice, the one whose answer was lost (four) once: else it were 21 at least.
+  expect(pushed.bytesSent).toBeGreaterThan(16.9 * 30_000);
+  expect(pushed.bytesSent).toBeLessThan(20.5 * 30_000);
 });
 
 test('what the remote has lost of a part, its folder or the very commit, does not keep the push from arriving whole', async () => {
