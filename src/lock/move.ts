@@ -144,7 +144,9 @@ async function landed(
 /** What here follows a push: the chain, kept from being collected; and git's own tracking ref, which every client shows. */
 function followers(ctx: LockContext, { moves: [lock, branch] }: Pending): (Follow & { next: string })[] {
   const own = lock ? [{ ref: lock.ref, here: knownRef(ctx.branch), next: lock.next }] : [];
-  const theirs = branch ? [{ ref: branch.ref, here: trackingRef(ctx), next: branch.next }] : [];
+  // One that goes along unmoved is what our note of it says.
+  const theirs =
+    branch && branch.old !== branch.next ? [{ ref: branch.ref, here: trackingRef(ctx), next: branch.next }] : [];
   return [...own, ...theirs];
 }
 
