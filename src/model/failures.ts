@@ -501,7 +501,8 @@ export function ifDiskFull<T>(value: T): (error: unknown) => T {
 
 function fill(text: string, details: Details): string {
   const shown = (key: string): string => {
-    const value = String(details[key] ?? key);
+    // Names of files may hold anything, and a sentence is one line; nor does a name steer the terminal.
+    const value = String(details[key] ?? key).replace(/\p{Cc}+/gu, ' ');
     // Times travel as ISO 8601; people read their own clock.
     return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value) ? localTime(value) : value;
   };
