@@ -1,5 +1,5 @@
-import path from 'node:path';
 import { loadConfig } from '../project/project.ts';
+import { Failure, type FailureName } from '../model/failures.ts';
 import { redact } from '../git/redact.ts';
 import { clone as cloneInto, nameFrom } from '../setup/clone.ts';
 import { addressOf } from '../setup/remote.ts';
@@ -15,7 +15,7 @@ export const clone = command({
       .positional('url', { type: 'string', demandOption: true, describe: 'The address of the team’s Git repository' })
       .positional('dir', { type: 'string', describe: 'The folder for it (default: the name in the address)' }),
   async run({ url, dir }, context) {
-    const root = path.resolve(context.cwd, dir ?? nameFrom(url));
+    const root = context.folder(dir ?? nameFrom(url));
     const address = await addressOf(url, context.cwd, root);
     const config = await loadConfig(root);
     context.output.tell(`Getting ${redact(address)}…`, { event: 'cloning', url: redact(address), project: root });
@@ -27,10 +27,31 @@ export const clone = command({
       told = Number(percent);
       context.output.tell(`  ${percent} %${bytes === '' ? '' : `, ${bytes}`}`, { event: 'received', percent: told });
     };
-    await withRetries({ config }, context, 'clone', async () => {
+    const get = withRetries({ config }, context, 'clone', async () => {
       told = 0;
       await cloneInto(address, root, { signal: context.signal, onProgress, idleMs: 10 * config.network.timeoutMs });
+    });
+    await get.catch((error: unknown) => {
+      throw whenCloning(error);
     });
     return await setUpFolder(root, { hooks: true }, context);
   },
 });
+
+/** What is said of a project's remote speaks of versions that are here, and of commands for a project: there is none yet. */
+const instead: Partial<Record<FailureName, FailureName>> = {
+  offline: 'not-cloned',
+  'too-many-requests': 'not-cloned',
+  'not-the-remote': 'not-cloned',
+  'remote-unclear': 'not-cloned',
+  auth: 'not-cloned-auth',
+  'remote-not-found': 'not-cloned-address',
+  'remote-misconfigured': 'not-cloned-address',
+};
+
+function whenCloning(error: unknown): unknown {
+  const row = error instanceof Failure ? instead[error.row] : undefined;
+  return error instanceof Failure && row !== undefined
+    ? new Failure(row, { ...error.details, said: error.message }, error.cause)
+    : error;
+}

@@ -1,5 +1,7 @@
+import path from 'node:path';
 import type { Argv } from 'yargs';
 import type { Program } from '../control/start.ts';
+import { Failure } from '../model/failures.ts';
 import { findProject, type Project } from '../project/project.ts';
 import { type Clock, systemClock } from '../system/clock.ts';
 import type { Answer, Output } from './output.ts';
@@ -17,8 +19,6 @@ export interface Main {
 
 /** What every command can use. */
 export interface Context extends Main {
-  /** Where the user is, or `--project DIR`. */
-  start: string;
   cwd: string;
   output: Output;
   clock: Clock;
@@ -26,7 +26,12 @@ export interface Context extends Main {
   signal: AbortSignal;
   /** `--no-retry`. */
   retry: boolean;
-  /** The project around `start`. Throws `not-a-project`. */
+  /**
+   * The folder that was named, absolute; else `--project DIR`, else where the user is. Throws `no-command` for an empty name:
+   * that is a variable which nobody has set, and would become the current folder.
+   */
+  folder(dir?: string): string;
+  /** The project around `folder()`. Throws `not-a-project`. */
   project(): Promise<Project>;
 }
 
@@ -58,15 +63,18 @@ export function makeContext(
   output: Output,
   signal: AbortSignal,
 ): Context {
-  const start = options.project ?? cwd;
+  const folder = (dir = options.project ?? cwd): string => {
+    if (dir === '') throw new Failure('no-command', { detail: 'The name of the folder is empty' });
+    return path.resolve(cwd, dir);
+  };
   return {
     ...main,
-    start,
+    folder,
     cwd,
     output,
     clock: systemClock,
     signal,
     retry: options.retry,
-    project: async () => await findProject(start),
+    project: async () => await findProject(folder()),
   };
 }

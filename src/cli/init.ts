@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { askDaemon } from '../control/client.ts';
 import { register } from '../control/registry.ts';
 import { profileNamed } from '../daw/match.ts';
@@ -23,8 +22,7 @@ export const init = command({
       .option('branch', { type: 'string', describe: 'The branch that is published', requiresArg: true })
       .option('daw', { type: 'string', describe: 'The DAW (default: found by itself)', requiresArg: true })
       .option('hooks', { type: 'boolean', default: true, describe: 'Install the Git hooks (--no-hooks: do not)' }),
-  run: async ({ dir, ...options }, context) =>
-    await setUpFolder(path.resolve(context.cwd, dir ?? context.start), options, context),
+  run: async ({ dir, ...options }, context) => await setUpFolder(context.folder(dir), options, context),
 });
 
 /** Makes a folder a project, watched by the background process, and says what was done. Throws what `init` (setup/) throws. */

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { askDaemon } from '../control/client.ts';
 import { register, unregister } from '../control/registry.ts';
 import { lockContext } from '../lock/context.ts';
@@ -25,7 +24,7 @@ export const remove = command({
         describe: 'Delete the versions in this folder, too; what is nowhere else is exported first',
       }),
   async run({ dir, 'delete-history': deletes }, context) {
-    const project = await findProject(path.resolve(context.cwd, dir ?? context.start));
+    const project = await findProject(context.folder(dir));
     const { root } = project;
     if (deletes) await assertAlone(project);
     await stopWatching(project);

@@ -11,7 +11,7 @@ import { tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
 import { stateOf } from '../network/connectivity.ts';
-import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
+import { notCheckedOut, type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { readRescue, rescueBranch } from '../project/rescue.ts';
 import { transferStatus } from '../push/transfer.ts';
 import { watcherStatus } from '../project/watcher.ts';
@@ -125,6 +125,8 @@ async function problemsOf(
 ): Promise<Problem[]> {
   const problems: Problem[] = (await largeNow(project)).map(problem);
   for (const { code, message, hint } of await oddNamesNow(project)) problems.push({ code, message, hint });
+  const elsewhere = await notCheckedOut(project);
+  if (elsewhere !== null) problems.push(problem(elsewhere));
   const disk = await diskProblem(project);
   if (disk !== null) problems.push(problem(disk));
   if (unreachable !== null && !(disk !== null && unreachable.row === 'disk-full')) problems.push(problem(unreachable));

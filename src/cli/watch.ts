@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { findDaw } from '../setup/find-daw.ts';
 import { describeEvent, type PipelineEvent } from '../background/events.ts';
 import { watchAndPublish } from '../pipeline.ts';
@@ -12,7 +11,7 @@ export const watch = command({
   options: (argv) =>
     argv.positional('dir', { type: 'string', describe: 'The project (default: searched upwards from here)' }),
   async run({ dir }, context) {
-    const project = await findProject(path.resolve(context.cwd, dir ?? context.start));
+    const project = await findProject(context.folder(dir));
     const profile = await findDaw(project.root, project.config.daw);
     await watchAndPublish(project, profile, {
       clock: context.clock,

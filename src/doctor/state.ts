@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { whyNotNow } from '../commit/busy.ts';
-import type { Project } from '../project/project.ts';
+import { notCheckedOut, type Project } from '../project/project.ts';
 import { readRescue, rescueBranch } from '../project/rescue.ts';
 import { failureOf, readAttempts } from '../queue/attempts.ts';
 import { rebuildQueue } from '../queue/rebuild.ts';
@@ -58,9 +58,12 @@ async function gitWorkCheck(project: Project, clock: Clock): Promise<Check> {
       'Make sure that no Git runs in this project, then delete that file.',
     );
   const reason = await whyNotNow(project);
-  return reason === null
+  if (reason !== null)
+    return remark('git work', `${reason}: no versions are made meanwhile`, 'Finish or abort that in Git.');
+  const elsewhere = await notCheckedOut(project);
+  return elsewhere === null
     ? good('git work', 'none under way')
-    : remark('git work', `${reason}: no versions are made meanwhile`, 'Finish or abort that in Git.');
+    : remark('git work', elsewhere.message, elsewhere.hint);
 }
 
 async function rescueCheck(project: Project): Promise<Check[]> {

@@ -27,6 +27,15 @@ const ms = positive('a number of milliseconds above 0');
 const bytes = v.pipe(whole('a whole number of bytes above 0'), v.minValue(1, 'a whole number of bytes above 0'));
 const onOff = v.boolean('true or false');
 const name = v.pipe(v.string('a name'), v.nonEmpty('a name'));
+/** Git's own rules (`git help check-ref-format`): it could never be checked out, and no save would be published. */
+const branchName = v.pipe(
+  name,
+  // oxlint-disable-next-line no-control-regex -- they are what is looked for
+  v.check(
+    (text) => !/^[-/]|[/.]$|\.\.|\/\/|@\{|(^|\/)\.|\.lock(\/|$)|[\x00-\x20\x7f~^:?*[\\]/.test(text),
+    'the name of a branch',
+  ),
+);
 
 const sections = {
   watch: {
@@ -66,7 +75,7 @@ const sections = {
 const top = {
   v: v.pipe(v.number('a version number'), v.integer('a version number'), v.minValue(1, 'a version number')),
   remote: name,
-  branch: name,
+  branch: branchName,
   daw: name,
 };
 

@@ -171,6 +171,22 @@ const rows = {
     say: 'There is no Git repository at {remote}.',
     hint: 'Check the address, then set it with `oxenvcs init --remote URL`.',
   },
+  'not-cloned': {
+    code: 'OFFLINE',
+    say: '{said}',
+    hint: 'Nothing of it is here yet: run the same again when the remote can be reached.',
+    retryable: true,
+  },
+  'not-cloned-auth': {
+    code: 'AUTH',
+    say: '{said}',
+    hint: 'Check the user, the access token or the SSH key for it, and that you were invited; then run the same again.',
+  },
+  'not-cloned-address': {
+    code: 'CONFIG_INVALID',
+    say: '{said}',
+    hint: 'Check the address, then run the same again.',
+  },
   'remote-misconfigured': {
     code: 'CONFIG_INVALID',
     say: 'The remote {remote} cannot be used: {detail}.',
@@ -227,6 +243,11 @@ const rows = {
     code: 'CONFIG_INVALID',
     say: 'The remote has no branch {branch} any more: its versions are on {other} now.',
     hint: 'Your versions are kept here. Follow it with `git branch -m {branch} {other}`, then `oxenvcs init --branch {other}`.',
+  },
+  'not-checked-out': {
+    code: 'USAGE',
+    say: 'The branch {branch}, which is published, is not checked out: what is saved meanwhile stays on this computer.',
+    hint: 'Go back to it with `git switch {branch}` when you are done here; to publish another one instead: `oxenvcs init --branch NAME`.',
   },
   'would-overwrite': {
     code: 'CONFLICT',

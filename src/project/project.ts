@@ -86,6 +86,12 @@ export async function currentBranch(project: Project): Promise<string | null> {
   return result.exitCode === 0 ? result.stdout.toString('utf8').trim() : null;
 }
 
+/** Null as long as the branch that is published is the one that is saved to. */
+export async function notCheckedOut(project: Project): Promise<Failure | null> {
+  const { branch } = project.config;
+  return (await currentBranch(project)) === branch ? null : new Failure('not-checked-out', { branch });
+}
+
 /** Who commits here: as git would say it. */
 export async function committer(project: Project): Promise<{ name: string; email: string }> {
   const ident = await gitLine(project.root, ['var', 'GIT_COMMITTER_IDENT']);

@@ -29,7 +29,8 @@ export async function clone(url: string, root: string, { signal, onProgress, idl
   if (there !== null && there.length > 0) throw new Failure('folder-taken', { dir: root, url: redact(url) });
   const parent = path.dirname(root);
   await fs.mkdir(parent, { recursive: true });
-  const unfinished = path.join(parent, `.${path.basename(root)}-${randomUUID().slice(0, 8)}.tmp`);
+  // Not after the folder's own name: that may be as long as a name can be.
+  const unfinished = path.join(parent, `.oxenvcs-${randomUUID()}.tmp`);
   // What a service would damage lies elsewhere, as for a project that is made here.
   const outside = (await syncService(parent, os.homedir())) === null ? null : await newOutside(root);
   const settings = settingsFor(process.platform).map(({ key, value }) => `--config=${key}=${value}`);

@@ -12,7 +12,7 @@ export async function findDaw(root: string, name: string): Promise<DawProfile> {
   if (profile !== undefined) return profile;
   const known = ['auto', ...profiles.map((one) => one.name)].join(', ');
   throw new Failure('usage', {
-    detail: `there is no DAW called ${JSON.stringify(name)}; the names are ${known}`,
+    detail: `There is no DAW called ${JSON.stringify(name)}; the names are ${known}`,
     command: 'init',
   });
 }

@@ -5,7 +5,7 @@ import { whyNotNow } from '../commit/busy.ts';
 import { gitLine, redact } from '../git/run.ts';
 import { asFailure, Failure } from '../model/failures.ts';
 import { alone } from '../project/guard.ts';
-import { configPath, currentBranch, loadConfig, openProject, type Project, statePath } from '../project/project.ts';
+import { configPath, loadConfig, notCheckedOut, openProject, type Project, statePath } from '../project/project.ts';
 import { fileLimit, leftOut } from '../push/file-limit.ts';
 import { exists, ifMissing } from '../system/disk.ts';
 import { adoptHistory } from './adopt.ts';
@@ -188,10 +188,8 @@ async function fillRepository(
       : await ownCommit(root, files, { created, warnings }, here.isProject);
 
   const project = await openProject(root);
-  if ((await currentBranch(project)) !== project.config.branch)
-    warnings.push(
-      `The branch ${project.config.branch} is not checked out: only what is saved while it is gets published.`,
-    );
+  const elsewhere = await notCheckedOut(project);
+  if (elsewhere !== null) warnings.push(`${elsewhere.message} ${elsewhere.hint}`);
   if (options.hooks) {
     const hooks = await installHooks(project).catch(withoutHooks);
     created.push(...hooks.done);

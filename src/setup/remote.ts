@@ -64,7 +64,7 @@ export async function addressOf(text: string, cwd: string, root: string): Promis
   const file = path.resolve(cwd, url);
   const real = await fs.realpath(file).catch(ifMissing(file));
   if (real === root || real.startsWith(root + path.sep))
-    throw new Failure('usage', { detail: 'a project cannot be its own remote', command: 'init' });
+    throw new Failure('usage', { detail: 'A project cannot be its own remote', command: 'init' });
   return file;
 }
 

@@ -48,15 +48,26 @@ describe('clone', () => {
       code: 4,
       stderr: expect.stringContaining('remote'),
     });
+    expect(broken.stderr).not.toContain('Your versions are safe');
     remote.trouble = () => null;
     const spoilt = path.join(await sandbox(), 'spoilt');
     await git('/', ['clone', '--quiet', remote.url, spoilt]);
     await write(spoilt, { '.oxenvcs/config.json': '{' });
     await byHand(spoilt, ['commit', '-qam', 'a slip']);
     expect(await oxenvcs(['clone', spoilt, 'other'], { cwd: dir })).toMatchObject({ code: 2 });
-    expect(await oxenvcs(['clone', path.join(dir, 'nowhere.git')], { cwd: dir })).toMatchObject({ code: 2 });
+    expect(await oxenvcs(['clone', path.join(dir, 'nowhere.git')], { cwd: dir })).toMatchObject({
+      code: 2,
+      stderr: expect.not.stringContaining('init --remote'),
+    });
     expect(await fs.readdir(dir)).toEqual(['song']);
     expect(await fs.readdir(path.join(dir, 'song'))).toEqual(['mine.als']);
+  });
+
+  it('goes into a folder whose name is as long as a name can be', async () => {
+    const remote = await fileRemote();
+    await published(remote.url);
+    const dir = await sandbox();
+    expect(await oxenvcs(['clone', remote.url, 'x'.repeat(255)], { cwd: dir })).toMatchObject({ code: 0, stderr: '' });
   });
 
   it('finds the folder’s name in the address', () => {

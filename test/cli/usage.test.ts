@@ -19,6 +19,9 @@ test.each([
     'Invalid values: Argument: keep, Given: "hers", Choices: "mine", "theirs", "both".',
     'See `oxenvcs conflict resolve --help`.',
   ],
+  [['init', ''], 'The name of the folder is empty.', 'See `oxenvcs --help`.'],
+  [['remove', ''], 'The name of the folder is empty.', 'See `oxenvcs --help`.'],
+  [['init', '--project='], 'The name of the folder is empty.', 'See `oxenvcs --help`.'],
   [['init', '--remote', '--json'], 'Not enough arguments following: remote.', 'See `oxenvcs init --help`.'],
 ])('a slip in the command line is told as one, with a hint that works: %j', async (args, message, hint) => {
   const { code, stderr } = await oxenvcs(args, { cwd: await sandbox() });

@@ -10,6 +10,7 @@ import { remoteChecks } from '../../src/doctor/remote.ts';
 import { stateChecks } from '../../src/doctor/state.ts';
 import { watchLimit } from '../../src/doctor/watching.ts';
 import { git } from '../../src/git/run.ts';
+import { openProject } from '../../src/project/project.ts';
 import { installHooks } from '../../src/setup/hooks.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { setUp, song } from '../setup/helpers.ts';
@@ -52,6 +53,25 @@ it('a project that works is told as such, also while nobody watches it; what can
   expect(bad.stdout).toContain('doctor --fix');
   const mended = await oxenvcs(['doctor', '--fix', '--json'], { cwd: root });
   expect(mended.json()).toMatchObject({ ok: true, fixed: ['hooks', 'names'] });
+});
+
+it('a branch that is not published is told of: its saves stay here, and all else looks well', async () => {
+  const { url } = await fileRemote();
+  const root = await song();
+  await setUp(root, { remote: url });
+  const told = async () => [
+    wrong(await stateChecks(await openProject(root), systemClock)),
+    ((await oxenvcs(['status', '--json'], { cwd: root })).json() as { problems: { hint: string }[] }).problems,
+  ];
+  expect(await told()).toEqual([{}, []]);
+  for (const away of [['-b', 'idea'], ['--detach']]) {
+    await git(root, ['checkout', '--quiet', ...away]);
+    const message = expect.stringMatching(/^The branch main, .* is not checked out: .* stays on this computer\.$/);
+    expect(await told()).toEqual([
+      { 'remark git work': away.includes('idea') ? message : expect.stringContaining('no versions are made') },
+      [{ code: 'USAGE', message, hint: expect.stringContaining('git switch main') }],
+    ]);
+  }
 });
 
 describe('the remote', () => {

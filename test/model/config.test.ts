@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { tryGit } from '../../src/git/run.ts';
 import { defaults, readConfig } from '../../src/model/config.ts';
 import { Failure } from '../../src/model/failures.ts';
 
@@ -36,6 +37,7 @@ test.each([
   ['{"quietSeconds":3}', 'there is no setting "quietSeconds"; did you mean "watch.quietSeconds"?'],
   ['{"wach":{}}', 'there is no setting "wach"; did you mean "watch"?'],
   ['{"colour":"blue"}', 'there is no setting "colour"'],
+  ['{"branch":"a b"}', 'branch takes the name of a branch, not "a b"'],
   ['{"watch":{"quietSeconds":"3"}}', 'watch.quietSeconds takes a number of seconds, 0 or more, not "3"'],
   ['{"watch":{"quietSeconds":-1}}', 'watch.quietSeconds takes a number of seconds, 0 or more, not -1'],
   ['{"lock":true}', 'lock takes a group of settings, not true'],
@@ -61,4 +63,39 @@ test('a newer version’s unknown settings are left alone, its bad values are no
   const config = read('{"v":2,"hologram":true,"watch":{"quietSeconds":1,"telepathy":9},"media":{"split":true}}');
   expect(config.watch.quietSeconds).toBe(1);
   expect(refusal('{"v":2,"watch":{"quietSeconds":"x"}}')).toContain('watch.quietSeconds takes');
+});
+
+test('a branch that git could never check out is refused, and no other: nothing would be published, without a word', async () => {
+  const good = ['main', 'mix/second take', 'Söng-🎸', 'a.b', 'v1.lock.x', '@x'].map((name) =>
+    name.replaceAll(' ', '-'),
+  );
+  const bad = [
+    '-x',
+    '/a',
+    'a/',
+    'a.',
+    'a..b',
+    'a//b',
+    'a@{1}',
+    '.a',
+    'a/.b',
+    'a.lock',
+    'a.lock/b',
+    'a\tb',
+    'a~',
+    'a^',
+    'a:b',
+    'a?',
+    'a*',
+    'a[',
+    'a\\b',
+    'a\u007f',
+  ];
+  for (const branch of [...good, ...bad]) {
+    const { exitCode } = await tryGit('/', ['check-ref-format', '--branch', branch]);
+    expect({ branch, isGood: exitCode === 0 }).toEqual({ branch, isGood: good.includes(branch) });
+    const text = JSON.stringify({ branch });
+    if (good.includes(branch)) expect(read(text).branch).toBe(branch);
+    else expect(refusal(text)).toContain('the name of a branch');
+  }
 });

@@ -125,7 +125,7 @@ describe('a repository with a history of its own', () => {
     expect(project.config.branch).toBe('takes/"quoted"');
     const moved = await setUp(root, { branch: 'main' });
     expect(moved.project.config.branch).toBe('main');
-    expect(moved.warnings).toEqual([expect.stringContaining('main is not checked out')]);
+    expect(moved.warnings).toEqual([expect.stringContaining('is not checked out')]);
   });
 
   it.each([
