@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { currentFolder } from './system/current-folder.ts'; // first: yargs asks for the folder when it is loaded
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { runCli } from './cli/run.ts';
@@ -19,7 +20,7 @@ process.on('exit', () => {
 });
 
 let wasDaemon = false;
-process.exitCode = await runCli(process.argv.slice(2), process.cwd(), {
+process.exitCode = await runCli(process.argv.slice(2), currentFolder, {
   program: { version, file: fileURLToPath(import.meta.url) },
   runDaemon: async (ports) => {
     wasDaemon = true;

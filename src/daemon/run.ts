@@ -78,10 +78,12 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
         },
       },
     );
+  // Before it answers: whoever starts it is told why it cannot go on.
+  await fs.mkdir(registryFolder(), { recursive: true });
+  await fs.readdir(registryFolder());
   const guarded = await asOnlyDaemon(clock, serve, async (_ear, lost) => {
     tell(`oxenvcs ${version} begins (process ${process.pid}).`);
     const ended = AbortSignal.any([signal, told.signal, lost]);
-    await fs.mkdir(registryFolder(), { recursive: true });
     const registry = watch(registryFolder(), () => void look().catch((error: unknown) => tell(`⚠ ${String(error)}`)));
     try {
       await look();

@@ -30,8 +30,8 @@ const name = v.pipe(v.string('a name'), v.nonEmpty('a name'));
 /** Git's own rules (`git help check-ref-format`): it could never be checked out, and no save would be published. */
 const branchName = v.pipe(
   name,
-  // oxlint-disable-next-line no-control-regex -- they are what is looked for
   v.check(
+    // oxlint-disable-next-line no-control-regex -- they are what is looked for
     (text) => !/^[-/]|[/.]$|\.\.|\/\/|@\{|(^|\/)\.|\.lock(\/|$)|[\x00-\x20\x7f~^:?*[\\]/.test(text),
     'the name of a branch',
   ),

@@ -2,7 +2,8 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { acquireLock } from '../../src/lock/lease.ts';
-import { background, oxenvcs } from '../support/cli.ts';
+import { run } from '../../src/system/process.ts';
+import { background, main, oxenvcs } from '../support/cli.ts';
 import { fileRemote } from '../support/remotes.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 import { team } from '../support/team.ts';
@@ -81,4 +82,15 @@ test('a program that interrupts gets its JSON result, too', async () => {
   expect(await waiting.kill('SIGINT')).toMatchObject({ code: 130 });
   const result = waiting.lines.find((line) => line.startsWith('{"event":"result"'));
   expect(JSON.parse(result ?? '')).toMatchObject({ error: { retryable: true } });
+});
+
+test('a current folder that was deleted is told by its name, without a stack trace; other projects can be asked for', async () => {
+  const dir = await sandbox();
+  const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+  const ask = async (...args: string[]) =>
+    await run('sh', ['-c', script, 'sh', process.execPath, main, ...args], { cwd: dir, env: process.env });
+  const gone = `There is no folder ${path.join(dir, 'gone')}.\nCheck the name, or make the folder first.\n`;
+  for (const word of ['status', 'init']) expect(await ask(word)).toMatchObject({ exitCode: 2, stderr: gone });
+  const other = await ask('status', '--project', dir);
+  expect(other).toMatchObject({ exitCode: 7, stderr: expect.stringContaining('is not an oxenvcs project') });
 });

@@ -66,6 +66,14 @@ test('of several that are started at once one stays, and the others say so', asy
   expect(another).toMatchObject({ code: 0, stdout: expect.stringContaining(`process ${pid}`) });
 });
 
+test('one that cannot read the list of projects does not say that it runs, and says why it does not', async () => {
+  const { dir, run, daemonPid } = await user();
+  await write(path.join(dir, 'data', 'oxenvcs'), { projects: 'a file, where a folder should be' });
+  const started = await run(['daemon', 'start']);
+  expect(started).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/did not start: .*projects/) });
+  expect(await daemonPid()).toBe(0);
+});
+
 test('after a SIGKILL the next one starts at once, whatever lies in its place', async () => {
   const { dir, run, daemonPid } = await user();
   await run(['daemon', 'start']);

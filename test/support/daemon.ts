@@ -42,7 +42,8 @@ export async function user(env: Record<string, string | undefined> = {}): Promis
   };
   onTestFinished(async () => {
     const pid = await daemonPid();
-    if (pid > 0 && isRunning(pid)) killTree(pid);
+    if (pid === 0) return; // none was started, or it did not come so far
+    if (isRunning(pid)) killTree(pid);
     await until('it has ended', async () => !isRunning(pid));
   });
   return {
