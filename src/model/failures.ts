@@ -407,6 +407,11 @@ const rows = {
     say: 'A file could not be used: {detail}.',
     hint: 'Check the rights of the project folder and of its .git folder.',
   },
+  'in-the-way': {
+    code: 'INTERNAL',
+    say: 'There is a file where a folder should be, or the other way round: {detail}.',
+    hint: 'Move it out of the way (.oxenvcs is a folder; .gitignore and .gitattributes are files), then try again.',
+  },
   busy: {
     code: 'BUSY',
     say: '{detail}.',
@@ -509,6 +514,7 @@ export function asFailure(thrown: unknown): Failure {
   if (code === 'ENOSPC') return new Failure('disk-full', { detail: 'there is no room left' }, thrown);
   if (code === 'EDQUOT') return new Failure('disk-full', { detail: 'the quota is used up' }, thrown);
   if (['EACCES', 'EPERM', 'EROFS'].includes(code)) return new Failure('no-rights', { detail }, thrown);
+  if (['ENOTDIR', 'EISDIR'].includes(code)) return new Failure('in-the-way', { detail }, thrown);
   return new Failure('internal', { detail }, thrown);
 }
 

@@ -94,3 +94,17 @@ test('a current folder that was deleted is told by its name, without a stack tra
   const other = await ask('status', '--project', dir);
   expect(other).toMatchObject({ exitCode: 7, stderr: expect.stringContaining('is not an oxenvcs project') });
 });
+
+test('a file in the place of our folder, a folder in that of a file: told as that, and all stays as it is', async () => {
+  const dir = await sandbox();
+  await write(dir, { 'one/.oxenvcs': 'mine', 'two/.gitignore/mine': 'mine' });
+  for (const name of ['one', 'two']) {
+    const { code, stderr } = await oxenvcs(['init', name], { cwd: dir });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^There is a file where a folder .*\nMove it /),
+    });
+  }
+  expect(await fs.readFile(path.join(dir, 'one/.oxenvcs'), 'utf8')).toBe('mine');
+  expect(await fs.readdir(path.join(dir, 'two/.gitignore'))).toEqual(['mine']);
+});
