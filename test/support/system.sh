@@ -9,7 +9,7 @@ PATH="$PATH:/usr/sbin:/usr/local/sbin"
 # Programs that bring hooks of their own come from npm, without their scripts: they would set themselves up in this repository.
 tools=$(dirname "$0")/tools
 if ! cmp -s "$tools/package-lock.json" "$tools/node_modules/.installed"; then
-  npm ci --prefix "$tools" --ignore-scripts --no-audit --no-fund --silent
+  npm ci --prefix "$tools" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
   cp "$tools/package-lock.json" "$tools/node_modules/.installed"
 fi
 
