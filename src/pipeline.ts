@@ -10,18 +10,22 @@ import { asFailure, Failure } from './model/failures.ts';
 import { alone, untilKnownMs, whoHas } from './project/guard.ts';
 import { configPath, loadConfig, type Project } from './project/project.ts';
 import { hearByHand } from './project/by-hand.ts';
-import { noteWatcher } from './project/watcher.ts';
+import { pauseOf } from './project/pause.ts';
+import { noteWatcher, quietFor } from './project/watcher.ts';
 import type { PipelineEvent } from './background/events.ts';
 import { startKeeper } from './background/keeper.ts';
 import { largeFiles } from './background/large-files.ts';
 import { watchNames } from './background/names.ts';
 import { startNews } from './background/news.ts';
+import { hearOrders } from './background/orders.ts';
 import { startPublisher } from './background/publisher.ts';
 import { noRoomInVault, watchDisk } from './background/room.ts';
 import { startTidier } from './background/tidy.ts';
 import { enqueue } from './queue/entries.ts';
+import { whenWoken } from './system/awake.ts';
 import { type Clock, isoTime } from './system/clock.ts';
 import { exists } from './system/disk.ts';
+import { makeBell } from './watch/bell.ts';
 import { startWake } from './watch/wake.ts';
 import { watchProject } from './watch/watch.ts';
 
@@ -41,7 +45,8 @@ export interface PipelinePorts {
  *   queue    queue/        one entry, in the order of history
  *   push     background/   when lock and network allow: one atomic push, then the entry's end
  *
- * Up to the queue it goes at once, whatever the lock and the network say. Throws `already-watched`, `folder-vanished`.
+ * Up to the queue it goes at once, whatever the lock and the network say. Returns when the signal is aborted, or when it has
+ * to begin anew: paused, or with other settings. Throws `already-watched`, `folder-vanished`.
  */
 export async function watchAndPublish(
   project: Project,
@@ -51,6 +56,8 @@ export async function watchAndPublish(
   const { root, config } = project;
   const patience = { ms: 0, withUnknownMs: untilKnownMs };
   const guarded = await alone(project, 'watch', patience, async (lost) => {
+    const quietMs = await quietFor(project, clock.now());
+    let workedAt = clock.uptime() - quietMs;
     const keeper = startKeeper(project, profile, clock, (event) => {
       if (event.event === 'opened') publisher.wantLock([]);
       else tell(event);
@@ -69,12 +76,30 @@ export async function watchAndPublish(
     tell({ event: 'watching', project: root, daw: profile.title });
     await removeLeftovers(project, clock.now());
     await bringIndexUp(project);
-    const ended = AbortSignal.any([signal, lost]);
     const tidier = startTidier(project, profile, clock, tell);
     const large = largeFiles(project, tell);
     const disk = watchDisk(project, tell);
     const named = watchNames(project, tell);
-    const news = startNews(project, profile, clock, tell);
+    const news = startNews(project, profile, clock, tell, quietMs);
+    let lookAround = () => undefined as void;
+    const orders = hearOrders(project, {
+      clock,
+      signal: AbortSignal.any([signal, lost]),
+      files: () => {
+        lookAround();
+        publisher.wake();
+      },
+      lock: () => keeper.look(),
+      trouble: (failure) => tell({ event: 'trouble', failure }),
+    });
+    const ended = AbortSignal.any([signal, lost, orders.anew]);
+    // While it slept others worked, files came and went, and no timer ran.
+    const asleep = whenWoken(clock, () => {
+      lookAround();
+      publisher.look();
+      news.look();
+      keeper.look();
+    });
     try {
       await watchProject({
         root,
@@ -83,17 +108,8 @@ export async function watchAndPublish(
         clock,
         signal: ended,
         wake: (ports) => {
-          const events = startWake(ports);
-          const deafen = hearByHand(project, () => {
-            ports.stirred(null);
-            publisher.wake();
-          });
-          return {
-            close: async () => {
-              deafen();
-              await events.close();
-            },
-          };
+          lookAround = () => ports.stirred(null);
+          return startWake(ports);
         },
         // What is just being brought in is no save of anybody.
         changes: async () =>
@@ -131,14 +147,20 @@ export async function watchAndPublish(
           if (event.event === 'state') {
             keeper.active();
             tidier.stir(event.state === 'clean' || event.why === 'media-only' || event.why === 'no-room');
-            news.active();
+            // That something was heard is no work yet.
+            if (event.state !== 'clean' && event.state !== 'dirty') {
+              workedAt = clock.uptime();
+              news.active();
+            }
             news.calm(event.state === 'clean' || event.why === 'media-only');
-            noteWatcher(project, event);
+            noteWatcher(project, event, clock.uptime() - workedAt);
           }
           tell(event);
         },
       });
     } finally {
+      orders.stop();
+      asleep();
       await tidier.stop();
       await publisher.stop();
       await keeper.stop();
@@ -149,6 +171,48 @@ export async function watchAndPublish(
     if (lost.aborted && !signal.aborted) throw await whyLost(project);
   });
   if (guarded.outcome === 'taken') throw new Failure('already-watched', { dir: root, pid: guarded.pid ?? '?' });
+}
+
+/** What has to be found out each time a watch begins: the project with its settings, and its DAW. */
+export interface Opened {
+  project: Project;
+  profile: DawProfile;
+}
+
+/**
+ * Watches a project until the signal is aborted: not while it is paused, and anew when its settings have changed. Throws
+ * what `open` throws, and what `watchAndPublish` throws.
+ */
+export async function keepWatched(open: () => Promise<Opened>, ports: PipelinePorts): Promise<void> {
+  const { clock, signal, tell } = ports;
+  while (!signal.aborted) {
+    const { project, profile } = await open();
+    const paused = await pauseOf(project, clock.now());
+    if (paused === null) {
+      await watchAndPublish(project, profile, ports);
+      continue;
+    }
+    tell({ event: 'paused', until: paused.until });
+    await untilResumed(project, clock, signal);
+    if (!signal.aborted) tell({ event: 'resumed' });
+  }
+}
+
+/** The wall clock may be set, and the folder may go: it is looked at once a minute, too. */
+async function untilResumed(project: Project, clock: Clock, signal: AbortSignal): Promise<void> {
+  const bell = makeBell(clock);
+  const deafen = hearByHand(project, bell.ring);
+  signal.addEventListener('abort', bell.ring);
+  try {
+    for (let paused = await pauseOf(project, clock.now()); paused !== null && !signal.aborted; ) {
+      const left = paused.until === null ? Infinity : Date.parse(paused.until) - clock.now();
+      await bell.wait(Math.min(left, 60_000));
+      paused = await pauseOf(project, clock.now());
+    }
+  } finally {
+    signal.removeEventListener('abort', bell.ring);
+    deafen();
+  }
 }
 
 /** False: another process is moving files from one version to another. A move that was broken off is ended first. */

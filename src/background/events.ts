@@ -1,3 +1,4 @@
+import { localTime } from '../model/failures.ts';
 import { counted, listed } from '../model/words.ts';
 import type { WatchEvent } from '../watch/watch.ts';
 import type { KeeperEvent } from './keeper.ts';
@@ -20,13 +21,16 @@ export type PipelineEvent =
   | Exclude<KeeperEvent, { event: 'opened' }>
   | { event: 'watching'; project: string; daw: string }
   | { event: 'version'; commit: string; message: string }
+  /** Until that time; null: until told. */
+  | { event: 'paused'; until: string | null }
+  | { event: 'resumed' }
   | { event: 'stopped' };
 
 /** One line for people, or null where nothing is worth saying. */
 export function describeEvent(event: PipelineEvent): string | null {
   switch (event.event) {
     case 'watching':
-      return `Watching ${event.project} (${event.daw}). Ctrl-C ends it.`;
+      return `Watching ${event.project} (${event.daw}).`;
     case 'trouble':
       return `⚠ ${event.failure.message} It is tried again by itself.`;
     case 'version':
@@ -51,6 +55,10 @@ export function describeEvent(event: PipelineEvent): string | null {
       return event.state === 'held' ? `Waiting: ${event.detail}.` : null;
     case 'scanning':
       return `⚠ File events cannot be relied on here (${event.reason}); the folder is looked at from time to time instead.`;
+    case 'paused':
+      return `Paused: no versions, nothing sent, until ${event.until === null ? '`oxenvcs resume`' : localTime(event.until)}.`;
+    case 'resumed':
+      return 'It goes on.';
     case 'stopped':
       return 'Stopped.';
     case 'lock-lost':

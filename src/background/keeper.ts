@@ -1,9 +1,10 @@
 import { lockContext } from '../lock/context.ts';
 import { type Activity, keepLock } from '../lock/heartbeat.ts';
 import { releaseLock } from '../lock/lease.ts';
-import { loadView } from '../lock/cache.ts';
+import { isKnownFree, loadView } from '../lock/cache.ts';
 import { verdictOn } from '../lock/view.ts';
 import { isOpenHere } from './open.ts';
+import { makeBell } from '../watch/bell.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
@@ -27,6 +28,8 @@ export interface Keeper {
   held(): void;
   /** Somebody works here. */
   active(): void;
+  /** What is known of the lock has changed. */
+  look(): void;
   /** Ends; the lock stays held, for the next process to carry on with. */
   stop(): Promise<void>;
 }
@@ -97,6 +100,7 @@ export function startKeeper(
 
   /** Goes on with a lock that was taken by hand or by a process before this one; gives back one that nobody needs. */
   const seeToLock = async (): Promise<void> => {
+    if (await isKnownFree(project)) return;
     const ctx = await lockContext(project, clock, stopped.signal);
     const verdict = verdictOn(ctx, await loadView(ctx));
     if (verdict.is !== 'mine') return;
@@ -107,10 +111,14 @@ export function startKeeper(
     if ((await releaseLock(ctx)).outcome === 'done') tell({ event: 'lock-released' });
   };
 
+  const everyMs = Math.min(lookMs, idleLimitMs / 4);
+  const bell = makeBell(clock);
+  stopped.signal.addEventListener('abort', bell.ring);
   const loop = (async () => {
     while (!stopped.signal.aborted) {
       await lookForDaw().then(seeToLock).catch(trouble);
-      await clock.sleep(Math.min(lookMs, idleLimitMs / 4), stopped.signal).catch(() => undefined); // only aborted
+      // All that keep a lock in this process look in the same moment, and share what they see of the DAWs.
+      await bell.wait(everyMs - (clock.monotonic() % everyMs));
     }
   })();
 
@@ -120,6 +128,7 @@ export function startKeeper(
       workedAt = clock.uptime();
       published = false;
     },
+    look: bell.ring,
     async stop() {
       stopped.abort(new Error('the watcher ends'));
       await Promise.all([loop, beating]);

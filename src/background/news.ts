@@ -24,6 +24,8 @@ export type NewsEvent =
 export interface News {
   /** Somebody works here: the remote is looked at often again. */
   active(): void;
+  /** The computer woke up: the remote is looked at now. */
+  look(): void;
   /** Is nothing being written or made into a version? Only then is anything brought in. */
   calm(is: boolean): void;
   /** What is being recorded is left in peace. */
@@ -40,14 +42,20 @@ const retryMs = 30_000;
 
 /**
  * Looks at the remote by itself (one small request each `pull.pollSeconds` while somebody works), tells what the others have
- * done, and brings it in when that is safe (`pull.auto`). While the remote is away nothing is said, for the publisher says it.
+ * done, and brings it in when that is safe (`pull.auto`). `quietMs`: for how long nobody had worked before. While the remote is away nothing is said, for the publisher says it.
  */
-export function startNews(project: Project, profile: DawProfile, clock: Clock, tell: (event: NewsEvent) => void): News {
+export function startNews(
+  project: Project,
+  profile: DawProfile,
+  clock: Clock,
+  tell: (event: NewsEvent) => void,
+  quietMs = 0,
+): News {
   const { pull } = project.config;
   const pollMs = pull.pollSeconds * 1000;
   const stopped = new AbortController();
   const bell = makeBell(clock);
-  const state = { calm: true, recording: false, workedAt: clock.monotonic(), behind: false };
+  const state = { calm: true, recording: false, workedAt: clock.monotonic() - quietMs, behind: false };
   const asks = { at: clock.monotonic(), afterMs: pollMs };
   const told = new Set<string>();
   let toldUpTo: string | null = null;
@@ -130,6 +138,10 @@ export function startNews(project: Project, profile: DawProfile, clock: Clock, t
       if (asks.afterMs <= pollMs) return;
       // It was seldom asked for a while: from now on it is often again.
       Object.assign(asks, { afterMs: pollMs, at: Math.min(asks.at, clock.monotonic() + pollMs) });
+      bell.ring();
+    },
+    look() {
+      asks.at = clock.monotonic();
       bell.ring();
     },
     calm(is) {

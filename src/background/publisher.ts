@@ -29,6 +29,8 @@ export type PublisherEvent =
 export interface Publisher {
   /** There is something new to publish. */
   wake(): void;
+  /** Timers stood still: what waits is looked at again now. */
+  look(): void;
   /** A save is coming: take the lock now, so that nobody starts work that must wait. */
   wantLock(paths: readonly string[]): void;
   /** Nobody works here any more: what the remote turns down must not wait for them on this computer alone. */
@@ -205,6 +207,7 @@ export function startPublisher(
       wanted.publish = true;
       ring();
     },
+    look: ring,
     wantLock(paths) {
       wanted.lock = true;
       workedOn = [...paths];

@@ -1,4 +1,5 @@
 import { askDaemon } from '../control/client.ts';
+import { letGoMs } from '../control/protocol.ts';
 import { register, unregister } from '../control/registry.ts';
 import { lockContext } from '../lock/context.ts';
 import { releaseLock } from '../lock/lease.ts';
@@ -66,9 +67,6 @@ async function stopWatching(project: Project): Promise<void> {
     throw error;
   }
 }
-
-/** What has settled becomes a version first, within 5 s. */
-const letGoMs = 10_000;
 
 /** Null: all is published. Else why not; it stays here, or is exported. */
 async function publish(project: Project, context: Context): Promise<string | null> {

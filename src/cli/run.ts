@@ -13,6 +13,7 @@ import { lock } from './lock.ts';
 import { log } from './log.ts';
 import { net } from './net.ts';
 import { makeOutput } from './output.ts';
+import { pause, resume } from './pause.ts';
 import { pull } from './pull.ts';
 import { push } from './push.ts';
 import { queue } from './queue.ts';
@@ -31,6 +32,8 @@ const commands = [
   init,
   clone,
   watch,
+  pause,
+  resume,
   daemon,
   status,
   lock,

@@ -1,7 +1,9 @@
 import { findDaw } from '../setup/find-daw.ts';
 import { describeEvent, type PipelineEvent } from '../background/events.ts';
-import { watchAndPublish } from '../pipeline.ts';
-import { findProject } from '../project/project.ts';
+import { type Connection, reachDaemon } from '../control/client.ts';
+import { letGoMs } from '../control/protocol.ts';
+import { keepWatched } from '../pipeline.ts';
+import { findProject, openProject } from '../project/project.ts';
 import { command } from './command.ts';
 import { describeTransfer } from './transfer.ts';
 
@@ -11,22 +13,49 @@ export const watch = command({
   options: (argv) =>
     argv.positional('dir', { type: 'string', describe: 'The project (default: searched upwards from here)' }),
   async run({ dir }, context) {
-    const project = await findProject(context.folder(dir));
-    const profile = await findDaw(project.root, project.config.daw);
-    await watchAndPublish(project, profile, {
-      clock: context.clock,
-      signal: context.signal,
-      tell: (event) => {
-        if (event.event === 'transfer') return context.output.progress(describeTransfer(event), plainEvent(event));
-        const line = describeEvent(event);
-        // An event that is no news for people is one for programs all the same.
-        if (line !== null || context.output.streams)
-          context.output.tell(`${clockTime(context.clock.now())}  ${line}`, plainEvent(event));
-      },
-    });
-    return { data: { project: project.root, outcome: 'stopped' }, lines: [] };
+    const { clock, signal, output } = context;
+    const { root } = await findProject(context.folder(dir));
+    const tell = (line: string | null, event: { event: string; [key: string]: unknown }) => {
+      // An event that is no news for people is one for programs all the same.
+      if (line !== null || output.streams) output.tell(`${clockTime(clock.now())}  ${line}`, event);
+    };
+    const lent = await borrow(root);
+    if (lent !== null) tell('The background process leaves this project to you until this ends.', { event: 'lent' });
+    const open = async () => {
+      const project = await openProject(root);
+      return { project, profile: await findDaw(root, project.config.daw) };
+    };
+    try {
+      await keepWatched(open, {
+        clock,
+        signal,
+        tell: (event) => {
+          if (event.event === 'transfer') return output.progress(describeTransfer(event), plainEvent(event));
+          const hint = event.event === 'watching' ? ' Ctrl-C ends it.' : '';
+          const line = describeEvent(event);
+          tell(line && line + hint, plainEvent(event));
+        },
+      });
+    } finally {
+      lent?.close();
+    }
+    return { data: { project: root, outcome: 'stopped' }, lines: [] };
   },
 });
+
+/** While the connection stands the background process leaves the project alone. Null: there is none that answers. */
+async function borrow(root: string): Promise<Connection | null> {
+  const reached = await reachDaemon();
+  if (reached.outcome !== 'connected') return null;
+  const { connection } = reached;
+  try {
+    await connection.ask({ do: 'borrow', root }, letGoMs);
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
 
 const plainEvent = (event: PipelineEvent): { event: string; [key: string]: unknown } =>
   'failure' in event ? { ...event, failure: event.failure.toJSON() } : { ...event };

@@ -6,6 +6,9 @@ import * as v from 'valibot';
  * answers each request by its `id`. The greeting and `stop` stay as they are for ever: a newer program tells an older one to go.
  */
 
+/** How long is waited until a project is let go, ms: what has settled becomes a version first, within 5 s. */
+export const letGoMs = 10_000;
+
 /** Raised when a request or an answer changes its meaning. */
 export const protocol = 1;
 
@@ -44,7 +47,7 @@ export const ProjectState = v.object({
    * `absent`: the folder is not there (an unplugged disk); `failing`: it is tried again by itself; `lent`: another process
    * watches it in the foreground.
    */
-  state: v.picklist(['watched', 'absent', 'failing', 'lent']),
+  state: v.picklist(['watched', 'paused', 'absent', 'failing', 'lent']),
   detail: v.string(),
 });
 export type ProjectState = v.InferOutput<typeof ProjectState>;

@@ -7,7 +7,7 @@ import { protocol } from '../control/protocol.ts';
 import { registered, registryFolder } from '../control/registry.ts';
 import type { Program } from '../control/start.ts';
 import { redact } from '../git/redact.ts';
-import { watchAndPublish } from '../pipeline.ts';
+import { keepWatched } from '../pipeline.ts';
 import { openProject } from '../project/project.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { type Clock, endsWithin, isoTime } from '../system/clock.ts';
@@ -100,9 +100,11 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
 const watchOne =
   (clock: Clock): WatchProject =>
   async (root, { signal, tell }) => {
-    const project = await openProject(root);
-    const profile = await findDaw(root, project.config.daw);
-    await watchAndPublish(project, profile, { clock, signal, tell });
+    const open = async () => {
+      const project = await openProject(root);
+      return { project, profile: await findDaw(root, project.config.daw) };
+    };
+    await keepWatched(open, { clock, signal, tell });
   };
 
 function describe(event: TendEvent): string | null {

@@ -1,7 +1,7 @@
 import { watch } from 'node:fs';
 import path from 'node:path';
 import type { ProjectState } from '../control/protocol.ts';
-import type { PipelineEvent } from '../background/events.ts';
+import { describeEvent, type PipelineEvent } from '../background/events.ts';
 import { asFailure, Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import type { Clock } from '../system/clock.ts';
@@ -39,6 +39,11 @@ const absentMs = 30_000;
 export async function tend(root: string, { clock, signal, watchProject, tell, become }: TendPorts): Promise<void> {
   const backoff = new RetryPolicy({ initialMs: 2000, maxMs: longestMs });
   let failures = 0;
+  const heard = (event: PipelineEvent): void => {
+    if (event.event === 'paused') become({ state: 'paused', detail: describeEvent(event) ?? '' });
+    if (event.event === 'resumed') become({ state: 'watched', detail: '' });
+    tell(event);
+  };
   while (!signal.aborted) {
     if (!(await isThere(root))) {
       become({ state: 'absent', detail: `${root} is not there; it may be a disk that is not plugged in` });
@@ -48,7 +53,7 @@ export async function tend(root: string, { clock, signal, watchProject, tell, be
     }
     become({ state: 'watched', detail: '' });
     const start = clock.monotonic();
-    const failure = await watchProject(root, { signal, tell }).then(
+    const failure = await watchProject(root, { signal, tell: heard }).then(
       () => new Failure('internal', { detail: 'the watch ended by itself' }),
       (error: unknown) => asFailure(error),
     );

@@ -63,6 +63,14 @@ export const cacheFile = ({ root }: Pick<LockContext, 'root'>): string =>
 
 export const commitOf = (seen: Seen): string | null => (seen.state === 'none' ? null : seen.commit);
 
+/** Did nobody hold it, of all that was seen last? For those who ask often: one small file, and no git. */
+export async function isKnownFree(ctx: Pick<LockContext, 'root'>): Promise<boolean> {
+  const read = await readRecord(ctx, cacheFile(ctx), schema);
+  if (read.state !== 'ok') return false;
+  const { seen } = read.value;
+  return seen.state === 'none' || (seen.state === 'record' && seen.record.state !== 'held');
+}
+
 /** Without the file (`git clean -fdx`) the refs still tell. */
 export async function loadView(ctx: LockContext): Promise<View> {
   const read = await readRecord(ctx, cacheFile(ctx), schema);

@@ -1,22 +1,30 @@
-import { unwatchFile, watchFile } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { type Project, statePath } from './project.ts';
-
-/** Often enough for somebody who waits for their commit to be published, and nothing for a disk: one lstat, ms. */
-const everyMs = 1000;
+import path from 'node:path';
+import { listenIn } from '../system/listen-in.ts';
+import { configPath, type Project, statePath } from './project.ts';
 
 /**
- * Hears when something was done by hand: the hooks touch `.oxenvcs/state/bell` after a commit, a checkout, a merge or a
- * rebase. Looked at from time to time, since that works on every disk and cannot run out. Gives what ends it.
+ * What another process does to a project is heard by whoever watches it, from the files that it leaves: that needs no
+ * background process to be asked, and costs a hook in plain sh nothing.
  */
-export function hearByHand(project: Pick<Project, 'root'>, heard: () => void): () => void {
-  const bell = statePath(project, 'bell');
-  const look = ({ mtimeMs }: { mtimeMs: number }, before: { mtimeMs: number }) => {
-    // Zero: it is not there (yet, or any more).
-    if (mtimeMs !== 0 && mtimeMs !== before.mtimeMs) heard();
+
+/** The hooks touch it after a commit, a checkout, a merge or a rebase. */
+const bell = 'bell';
+const names = { [bell]: 'git', 'lock.json': 'lock', 'paused.json': 'pause' } as const;
+
+export type ByHand = (typeof names)[keyof typeof names] | 'settings';
+
+/** Hears what was done by hand. Gives what ends it. */
+export function hearByHand(project: Pick<Project, 'root'>, heard: (what: ByHand) => void): () => void {
+  const settings = path.join(project.root, configPath);
+  const state = path.dirname(statePath(project, bell));
+  const ends = [
+    listenIn(path.dirname(settings), [path.basename(settings)], () => heard('settings')),
+    listenIn(state, Object.keys(names), (name) => heard(names[name as keyof typeof names])),
+  ];
+  return () => {
+    for (const end of ends) end();
   };
-  watchFile(bell, { interval: everyMs, persistent: false }, look);
-  return () => unwatchFile(bell, look);
 }
 
 /** Tells whoever hears it: as the hooks do. */

@@ -5,6 +5,8 @@ import lockfile from 'proper-lockfile';
 import * as v from 'valibot';
 import { ifMissing, writeWhole } from '../system/disk.ts';
 import { isAlive } from '../system/process.ts';
+import { runningPrograms } from '../system/processes.ts';
+import { listenIn } from '../system/listen-in.ts';
 import { type Project, statePath } from './project.ts';
 import { makeFolder, readRecord } from './state.ts';
 
@@ -24,12 +26,31 @@ const Note = v.object({
   lock: v.string(),
 });
 
-/** A lock that was not touched for so long is nobody's, ms. */
+/** A lock beside which no name was written in so long is nobody's, ms. */
 const staleMs = 6000;
 /** After so long it is clear whether a holder that nobody knows is still there, ms. */
 export const untilKnownMs = staleMs + 2000;
 
 export type Job = 'watch' | 'publish' | 'setup' | 'lock' | 'checkout' | 'daemon';
+
+/**
+ * Touched every `update` ms; three missed touches make a lock stale. The background process holds hundreds for months, and a
+ * laptop sleeps longer than any such time: those are touched rarely, and taken from a process that lives only where that
+ * is no process of ours. The same values everywhere.
+ */
+const short = { update: 2000, stale: staleMs };
+const long = { update: 60_000, stale: 10 * 365 * 86_400_000 };
+const timing: Record<Job, typeof short> = {
+  watch: long,
+  publish: short,
+  setup: short,
+  lock: short,
+  checkout: short,
+  daemon: long,
+};
+
+/** The locks that this process holds. */
+const held = new Set<string>();
 
 export type Guarded<T> = { outcome: 'done'; value: T } | { outcome: 'taken'; pid: number | null };
 
@@ -51,17 +72,17 @@ export async function alone<T>(
   const lost = new AbortController();
   let release: (() => Promise<void>) | null = null;
   let retaking = Promise.resolve();
+  let ours = '';
   const note = async () => {
-    const value = { v: 1, pid: process.pid, host: os.hostname(), lock: await identity(lockPath) };
+    ours = (await lookAt(lockPath))?.identity ?? '';
+    const value = { v: 1, pid: process.pid, host: os.hostname(), lock: ours };
     await writeWhole(noteFile(project, job), `${JSON.stringify(value)}\n`);
   };
   const lock = async (): Promise<() => Promise<void>> =>
     // proper-lockfile keeps its books by this path, so each job needs its own; the lock itself is `<path>.lock`.
     await lockfile.lock(statePath(project, job), {
       realpath: false,
-      // Touched every `update` ms; three missed touches make it stale. The same values everywhere.
-      stale: staleMs,
-      update: 2000,
+      ...timing[job],
       onCompromised: () => {
         retaking = retake();
       },
@@ -81,6 +102,24 @@ export async function alone<T>(
       lost.abort(error);
     }
   };
+  /** Something was done to the lock, or to the note: without it the lock would be nobody's in a moment. */
+  const touched = () => {
+    retaking = retaking.then(async () => {
+      // Whoever sweeps may still be at it.
+      await new Promise((done) => setTimeout(done, 500));
+      if (release === null) return;
+      const lies = await lookAt(lockPath);
+      // One that is another's by now is left to them: that is noticed at the next touch.
+      if (lies !== null && lies.identity !== ours) return;
+      if (lies !== null) {
+        if ((await holderOf(project, job))?.pid !== process.pid) await note().catch(() => undefined);
+        return;
+      }
+      // proper-lockfile forgets it; there is nothing to remove.
+      await release().catch(() => undefined);
+      await retake();
+    });
+  };
   for (const start = performance.now(); ; ) {
     release = await take().catch((error: NodeJS.ErrnoException) => {
       // Whoever had it before may just have tidied the folder away.
@@ -90,18 +129,23 @@ export async function alone<T>(
     if (release !== null) {
       // Beside the work, which need not wait for it. Should it fail: after a SIGKILL the lock is waited for until it is stale.
       const noted = note().catch(() => undefined);
+      // Of a lock that is touched rarely it would be noticed late that somebody has swept it away.
+      const files = [lockPath, noteFile(project, job)].map((file) => path.basename(file));
+      const deafen = timing[job] === long ? listenIn(path.dirname(lockPath), files, touched) : null;
+      held.add(lockPath);
       try {
         return { outcome: 'done', value: await work(lost.signal) };
       } finally {
+        deafen?.();
         await Promise.all([noted, retaking]);
         await release?.();
+        held.delete(lockPath);
       }
     }
-    const holder = await whoNoted(project, job);
+    const holder = await holderOf(project, job);
     const waited = performance.now() - start;
-    if (holder?.alive === false) await fs.rm(lockPath, { recursive: true, force: true });
-    else if (waited >= (holder === null ? withUnknownMs : patienceMs))
-      return { outcome: 'taken', pid: holder?.pid ?? null };
+    if (holder === null) await fs.rm(lockPath, { recursive: true, force: true });
+    else if (waited >= (holder.pid === null ? withUnknownMs : patienceMs)) return { outcome: 'taken', pid: holder.pid };
     else await new Promise((done) => setTimeout(done, 100));
   }
 }
@@ -111,23 +155,33 @@ export async function whoHas(
   project: Pick<Project, 'root'>,
   job: 'watch' | 'publish',
 ): Promise<{ pid: number | null } | null> {
-  if (!(await lockfile.check(statePath(project, job), { realpath: false, stale: staleMs }))) return null;
-  const holder = await whoNoted(project, job);
-  return holder?.alive === false ? null : { pid: holder?.pid ?? null };
+  return await holderOf(project, job);
 }
 
-/** What stands beside the lock that is there now; null: nothing that can be read, or not about this one. */
-async function whoNoted(project: Pick<Project, 'root'>, job: Job): Promise<{ pid: number; alive: boolean } | null> {
+/** Whose lock it is that lies there; null: nobody's, or one that was left behind. */
+async function holderOf(project: Pick<Project, 'root'>, job: Job): Promise<{ pid: number | null } | null> {
+  const lock = await lookAt(lockFolder(project, job));
+  if (lock === null) return null;
+  const untouchedMs = Date.now() - lock.touchedAt;
   const read = await readRecord(project, noteFile(project, job), Note);
-  if (read.state !== 'ok' || read.value.host !== os.hostname()) return null;
-  const { pid, lock } = read.value;
-  return lock === (await identity(lockFolder(project, job))) ? { pid, alive: isAlive(pid) } : null;
+  const unknown = { pid: null };
+  if (read.state !== 'ok' || read.value.lock !== lock.identity) return untouchedMs < staleMs ? unknown : null;
+  const { pid, host } = read.value;
+  const fresh = untouchedMs < 3 * timing[job].update;
+  if (host !== os.hostname()) return fresh ? unknown : null;
+  // A folder that was away, with its disk or under another name, brings our own lock of that time back.
+  if (!isAlive(pid) || (pid === process.pid && !held.has(lockFolder(project, job)))) return null;
+  // After a restart, or a long time, another program has the number.
+  return fresh || (timing[job] === long && (await isNode(pid))) ? { pid } : null;
 }
+
+const isNode = async (pid: number): Promise<boolean> =>
+  (await runningPrograms())?.some((one) => one.pid === pid && one.program.startsWith('node')) ?? true;
 
 /** Inodes are used again; the time of birth, where the system keeps one, is not. */
-async function identity(folder: string): Promise<string> {
+async function lookAt(folder: string): Promise<{ identity: string; touchedAt: number } | null> {
   const stat = await fs.stat(folder, { bigint: true }).catch(ifMissing(null));
-  return stat === null ? '' : `${stat.ino}:${stat.birthtimeNs}`;
+  return stat && { identity: `${stat.ino}:${stat.birthtimeNs}`, touchedAt: Number(stat.mtimeMs) };
 }
 
 const lockFolder = (project: Pick<Project, 'root'>, job: Job): string => statePath(project, `${job}.lock`);

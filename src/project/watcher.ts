@@ -1,6 +1,8 @@
 import * as v from 'valibot';
 import { isoTime } from '../system/clock.ts';
+import { localTime } from '../model/failures.ts';
 import { whoHas } from './guard.ts';
+import { pauseOf } from './pause.ts';
 import { type Project, statePath } from './project.ts';
 import { readRecord, writeRecord } from './state.ts';
 
@@ -9,23 +11,42 @@ const Noted = v.object({
   state: v.picklist(['clean', 'dirty', 'settling', 'committing', 'held', 'paused', 'off']),
   detail: v.string(),
   at: v.string(),
+  /** When something last happened in the project. */
+  workedAt: v.optional(v.string()),
 });
 
 export type WatcherStatus = Pick<v.InferOutput<typeof Noted>, 'state' | 'detail'>;
 
 const file = (project: Project): string => statePath(project, 'watcher.json');
-let writing = Promise.resolve();
+/** By project: one on a disk that does not answer must not hold up the others. */
+const writing = new Map<string, Promise<void>>();
 
-/** For `status` in another terminal. In the background: the watcher does not wait, and what it does next is written after. */
-export function noteWatcher(project: Project, { state, detail }: WatcherStatus): void {
-  const record = { v: 1, state, detail, at: isoTime(Date.now()) };
+/**
+ * For `status` in another terminal, and for the next that watches. In the background: the watcher does not wait, and what
+ * it does next is written after. `quietMs`: for how long nothing has happened.
+ */
+export function noteWatcher(project: Project, { state, detail }: WatcherStatus, quietMs: number): void {
+  const record = { v: 1, state, detail, at: isoTime(Date.now()), workedAt: isoTime(Date.now() - Math.round(quietMs)) };
   // Only news for people: a disk that is full must not stop the watcher, which will meet it where it matters.
-  writing = writing.then(() => writeRecord(file(project), record)).catch(() => undefined);
+  const before = writing.get(project.root) ?? Promise.resolve();
+  const written = before.then(async () => await writeRecord(file(project), record)).catch(() => undefined);
+  writing.set(project.root, written);
+  void written.then(() => writing.get(project.root) === written && writing.delete(project.root));
+}
+
+/** For how long nothing has happened in the project, ms; 0 where that is not known. */
+export async function quietFor(project: Project, now: number): Promise<number> {
+  const read = await readRecord(project, file(project), Noted);
+  return read.state === 'ok' ? Math.max(0, now - Date.parse(read.value.workedAt ?? '') || 0) : 0;
 }
 
 /** What the watcher of a project is doing; `off` when no process watches. */
 export async function watcherStatus(project: Project): Promise<WatcherStatus & { pid: number | null }> {
-  const holder = await whoHas(project, 'watch');
+  const [holder, paused] = await Promise.all([whoHas(project, 'watch'), pauseOf(project, Date.now())]);
+  if (paused !== null) {
+    const detail = paused.until === null ? 'until `oxenvcs resume`' : `until ${localTime(paused.until)}`;
+    return { state: 'paused', detail, pid: holder?.pid ?? null };
+  }
   if (holder === null) return { state: 'off', detail: 'nobody watches this project', pid: null };
   const { pid } = holder;
   const read = await readRecord(project, file(project), Noted);

@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { alone, untilKnownMs, whoHas } from '../../src/project/guard.ts';
 import { statePath } from '../../src/project/project.ts';
 import { exists } from '../../src/system/disk.ts';
@@ -27,8 +27,8 @@ test('a right that is swept away while it is used is taken again, and given back
 
 test('a right that somebody else has taken meanwhile is lost', async () => {
   const { project } = await projectWithRemote();
-  const lockPath = statePath(project, 'watch.lock');
-  const result = await alone(project, 'watch', 0, async (lost) => {
+  const lockPath = statePath(project, 'publish.lock');
+  const result = await alone(project, 'publish', 0, async (lost) => {
     // Another one's lock: of the same name, with a time that is not ours.
     const later = new Date(Date.now() + 3000);
     await fs.utimes(lockPath, later, later);
@@ -36,23 +36,35 @@ test('a right that somebody else has taken meanwhile is lost', async () => {
     return 'noticed';
   });
   expect(result).toEqual({ outcome: 'done', value: 'noticed' });
-  expect(await fs.readdir(path.dirname(lockPath))).toContain('watch.lock');
+  expect(await fs.readdir(path.dirname(lockPath))).toContain('publish.lock');
 });
 
 test('a project that is gone does not come back as an empty folder', async () => {
   const { project } = await projectWithRemote();
-  await alone(project, 'watch', 0, async (lost) => {
+  await alone(project, 'publish', 0, async (lost) => {
     await fs.rename(project.root, `${project.root} moved`);
     await until(async () => lost.aborted);
   });
   await expect(fs.stat(project.root)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('who watches is not forgotten because the note beside the lock is damaged, of another computer, or of an earlier holder', async () => {
+test('a folder that was away and brings back the lock of that time is watched again by the same process', async () => {
   const { project } = await projectWithRemote();
-  const note = statePath(project, 'watch-holder.json');
   await alone(project, 'watch', 0, async () => {
     await until(async () => (await whoHas(project, 'watch'))?.pid === process.pid);
+    await fs.rename(project.root, `${project.root} away`);
+  });
+  await fs.rename(`${project.root} away`, project.root);
+  expect(await fs.readdir(statePath(project, ''))).toContain('watch.lock');
+  const again = await alone(project, 'watch', 0, async () => await alone(project, 'watch', 0, async () => 'both'));
+  expect(again).toMatchObject({ outcome: 'done', value: { outcome: 'taken' } });
+});
+
+test('who watches is not forgotten because the note beside the lock is damaged, of another computer, or of an earlier holder', async () => {
+  const { project } = await projectWithRemote();
+  const note = statePath(project, 'publish-holder.json');
+  await alone(project, 'publish', 0, async () => {
+    await until(async () => (await whoHas(project, 'publish'))?.pid === process.pid);
     const good = await fs.readFile(note, 'utf8');
     const dead = { ...(JSON.parse(good) as { lock: string }), pid: deadPid() };
     for (const text of [
@@ -62,11 +74,23 @@ test('who watches is not forgotten because the note beside the lock is damaged, 
       JSON.stringify({ ...dead, lock: '1:2' }),
     ]) {
       await fs.writeFile(note, text);
-      expect(await whoHas(project, 'watch')).toEqual({ pid: null });
-      expect(await alone(project, 'watch', 0, async () => 'both')).toEqual({ outcome: 'taken', pid: null });
+      expect(await whoHas(project, 'publish')).toEqual({ pid: null });
+      expect(await alone(project, 'publish', 0, async () => 'both')).toEqual({ outcome: 'taken', pid: null });
     }
     await fs.writeFile(note, JSON.stringify(dead));
-    expect(await whoHas(project, 'watch')).toBeNull();
+    expect(await whoHas(project, 'publish')).toBeNull();
+  });
+});
+
+test('the note of a lock that is held for months is mended when somebody damages it', async () => {
+  const { project } = await projectWithRemote();
+  const note = statePath(project, 'watch-holder.json');
+  await alone(project, 'watch', 0, async () => {
+    await until(async () => (await whoHas(project, 'watch'))?.pid === process.pid);
+    for (const spoil of [async () => await fs.rm(note), async () => await fs.writeFile(note, '\0\0')]) {
+      await spoil();
+      await until(async () => (await whoHas(project, 'watch'))?.pid === process.pid);
+    }
   });
 });
 
@@ -77,6 +101,28 @@ test('the lock of a process that was killed is taken at once, not when it has be
   const { ino, birthtimeNs } = await fs.stat(folder, { bigint: true });
   const left = { v: 1, pid: deadPid(), host: os.hostname(), lock: `${ino}:${birthtimeNs}` };
   await fs.writeFile(statePath(project, 'watch-holder.json'), JSON.stringify(left));
+  expect(await alone(project, 'watch', 0, async () => 'ours')).toEqual({ outcome: 'done', value: 'ours' });
+});
+
+test('a laptop that has slept for a day still watches; a number that another program has by now does not', async () => {
+  const { project } = await projectWithRemote();
+  const folder = statePath(project, 'watch.lock');
+  const watcher = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)']);
+  const other = spawn('sleep', ['60']);
+  onTestFinished(() => void (watcher.kill() && other.kill()));
+  await fs.mkdir(folder, { recursive: true });
+  const { ino, birthtimeNs } = await fs.stat(folder, { bigint: true });
+  const dayAgo = new Date(Date.now() - 86_400_000);
+  await fs.utimes(folder, dayAgo, dayAgo);
+  const heldBy = async (pid: number | undefined) =>
+    await fs.writeFile(
+      statePath(project, 'watch-holder.json'),
+      JSON.stringify({ v: 1, pid, host: os.hostname(), lock: `${ino}:${birthtimeNs}` }),
+    );
+  await heldBy(watcher.pid);
+  expect(await alone(project, 'watch', 0, async () => 'both')).toEqual({ outcome: 'taken', pid: watcher.pid });
+  await heldBy(other.pid);
+  expect(await whoHas(project, 'watch')).toBeNull();
   expect(await alone(project, 'watch', 0, async () => 'ours')).toEqual({ outcome: 'done', value: 'ours' });
 });
 

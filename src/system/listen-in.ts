@@ -1,0 +1,69 @@
+import { type FSWatcher, watch } from 'node:fs';
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+
+/** Where there is no folder to watch, or the system is out of watches, it is looked so often, ms. */
+const soonMs = 2000;
+/** Some disks tell nothing, and events get lost: it is looked so often in any case, ms. */
+const anywayMs = 60_000;
+
+/**
+ * Calls `heard` a few ms after one of these names in a folder was made, written, touched or removed; what comes in a burst
+ * is told once. It goes on when the folder itself is swept away and made anew. Gives what ends it.
+ */
+export function listenIn(folder: string, names: readonly string[], heard: (name: string) => void): () => void {
+  let over = false;
+  let watcher: FSWatcher | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  let known = new Map<string, string>();
+  let looking = Promise.resolve();
+
+  const look = (tell: boolean): void => {
+    looking = looking.then(async () => {
+      const now = new Map<string, string>();
+      for (const name of names) now.set(name, await marks(path.join(folder, name)));
+      const before = known;
+      known = now;
+      if (tell && !over) for (const name of names) if (now.get(name) !== before.get(name)) heard(name);
+    });
+  };
+
+  const attach = (): void => {
+    if (over) return;
+    watcher?.close();
+    watcher = null;
+    try {
+      watcher = watch(folder, { persistent: false }, (_event, name) => {
+        if (name === null || names.includes(name)) look(true);
+        // The folder itself: it is gone, or another one has its name.
+        if (name === path.basename(folder)) later();
+      }).on('error', later);
+      clearTimeout(timer);
+      // What was done before the watch stood.
+      look(true);
+    } catch {
+      later();
+    }
+  };
+  const later = (): void => {
+    look(true);
+    clearTimeout(timer);
+    timer = setTimeout(attach, soonMs).unref();
+  };
+
+  look(false);
+  attach();
+  const anyway = setInterval(look, anywayMs, true).unref();
+  return () => {
+    over = true;
+    clearInterval(anyway);
+    clearTimeout(timer);
+    watcher?.close();
+  };
+}
+
+/** Changes with the file; empty where there is none. */
+async function marks(file: string): Promise<string> {
+  const stat = await fs.lstat(file, { bigint: true }).catch(() => null);
+  return stat === null ? '' : `${stat.ino} ${stat.mtimeNs} ${stat.size}`;
+}
