@@ -87,17 +87,20 @@ test('a remote that answers but fails each push is tried ever more seldom; by ha
     return { status: 500 };
   };
   const { project, publisher, save } = await background(remote.url);
-  const waitMs: number[] = [];
-  await until('four tries have failed', async () => {
+  // A push that was under way when the lock's failed gets what is left of that wait: the waits grow, but not each one.
+  const growing = [50, 200, 400, 800];
+  let [grown, last] = [0, -1];
+  await until('the waits have grown four times', async () => {
     // A save that comes meanwhile is no reason to try sooner.
     await save();
     const [attempt] = await readAttempts(project);
-    if (attempt?.state === 'failed' && attempt.delayMs !== waitMs.at(-1)) waitMs.push(attempt.delayMs);
-    return waitMs.length >= 4;
+    const isNew = attempt?.state === 'failed' && attempt.delayMs !== last;
+    if (isNew && attempt.delayMs >= (growing[grown] ?? 0)) grown++;
+    last = attempt?.delayMs ?? last;
+    return grown === growing.length;
   });
-  for (const [i, atLeast] of [50, 200, 400, 800].entries()) expect(waitMs[i]).toBeGreaterThanOrEqual(atLeast);
-  // Each try is two pushes at most: the lock, and the branch.
-  expect(tries.length).toBeLessThanOrEqual(8);
+  // Each try is two pushes at most: the lock, and the branch. Every 0.1 s there would be one without a breaker.
+  expect(tries.length).toBeLessThanOrEqual(12);
   const before = tries.length;
   await publishQueue(project, {
     clock: systemClock,

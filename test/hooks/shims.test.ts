@@ -164,7 +164,7 @@ describe('pre-commit', () => {
     await git(bob.project.root, commit);
     await git(bob.project.root, ['push', '--quiet']);
     const { code, stderr } = await byHand(ann.project.root, commit);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('oxenvcs pull') });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('oxenvcs sync') });
   });
 
   it('answers from what was seen last where the remote does not, or is gone', async () => {
