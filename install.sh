@@ -133,7 +133,7 @@ take_away() {
   fi
   if [ "$system" = no ] && is_ours "$command"; then
     # What it runs for this user: the background process, and hooks that would only complain.
-    "$command" daemon stop || :
+    "$command" daemon stop --disable || :
     "$command" hooks uninstall --all || :
   fi
   while IFS= read -r line; do

@@ -14,7 +14,7 @@ export interface Main {
     clock: Clock;
     signal: AbortSignal;
     say: (line: string) => void;
-  }) => Promise<{ outcome: 'ended' } | { outcome: 'already-running'; pid: number | null }>;
+  }) => Promise<{ outcome: 'ended' | 'crashed' } | { outcome: 'already-running'; pid: number | null }>;
 }
 
 /** What every command can use. */

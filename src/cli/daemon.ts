@@ -1,4 +1,5 @@
 import { reachDaemon } from '../control/client.ts';
+import { removeService } from '../control/install.ts';
 import { logFile } from '../control/place.ts';
 import type { ProjectState } from '../control/protocol.ts';
 import { startDaemon, stopDaemon } from '../control/start.ts';
@@ -12,25 +13,42 @@ const start = command({
   describe: 'Watch all projects in the background, from now on and after each login',
   options: (argv) => argv,
   async run(_, context) {
-    const { outcome, pid } = await startDaemon(context.program, context.clock);
+    const { remark, ...started } = await startDaemon(context.program, context.clock);
+    const { outcome, pid, service } = started;
     const lines = {
       started: `The background process runs (process ${pid}).`,
-      restarted: `The background process was of an older program; a new one runs (process ${pid}).`,
+      restarted: `A new background process runs in place of the former one (process ${pid}).`,
       'already-running': `The background process runs already (process ${pid}).`,
     };
-    return { data: { running: true, pid, outcome }, lines: [lines[outcome]] };
+    if (remark !== null) context.output.warn(remark);
+    return {
+      data: { running: true, ...started },
+      lines: [lines[outcome], ...(service === null ? [] : [`It starts with your session (${service}).`])],
+    };
   },
 });
 
 const stop = command({
   words: 'stop',
   describe: 'End the background process; what has settled becomes a version first',
-  options: (argv) => argv,
-  async run(_, context) {
+  options: (argv) =>
+    argv.option('disable', {
+      type: 'boolean',
+      default: false,
+      describe: 'Nor does it start with the session any more, until `daemon start`',
+    }),
+  async run({ disable }, context) {
+    // Before it ends: some systems end it themselves when they forget it.
+    const disabled = disable && (await removeService(context.program.file));
     const stopped = await stopDaemon(context.clock);
     return {
-      data: { running: false, pid: null, outcome: stopped === null ? 'not-running' : 'stopped' },
-      lines: [stopped === null ? 'No background process was running.' : 'The background process has ended.'],
+      data: { running: false, pid: null, outcome: stopped === null ? 'not-running' : 'stopped', disabled },
+      lines: [
+        stopped === null ? 'No background process was running.' : 'The background process has ended.',
+        disable
+          ? 'It does not start with your session any more.'
+          : 'With your next session it starts again, if it did so before (`--disable` ends that).',
+      ],
     };
   },
 });
@@ -112,9 +130,9 @@ const run = command({
     const end = await runDaemon({ program, clock, signal, say });
     return {
       data: end,
-      lines: end.outcome === 'ended' ? [] : [`It runs already (process ${end.pid ?? '?'}).`],
+      lines: end.outcome === 'already-running' ? [`It runs already (process ${end.pid ?? '?'}).`] : [],
       // A signal is how it is told to end: systems start one anew that ended otherwise.
-      exitCode: 0,
+      exitCode: end.outcome === 'crashed' ? 1 : 0,
     };
   },
 });

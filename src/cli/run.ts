@@ -65,8 +65,11 @@ export async function runCli(args: readonly string[], cwd: string, main: Main): 
   const abort = new AbortController();
   let exitCode = 0;
   const atEnd = (code: number) => (abort.signal.aborted ? 130 : code);
+  // A terminal that closes, or a session that ends; under `nohup`, which has none, it is ignored.
+  const hangsUp = process.stdout.isTTY || args[0] === 'daemon';
+  const ends: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', ...(hangsUp ? (['SIGHUP'] as const) : [])];
   const interrupt = () => abort.abort(new Error('interrupted'));
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  for (const end of ends) process.on(end, interrupt);
   try {
     const shell = completionFor(args);
     if (shell !== null) process.env['SHELL'] = shell; // yargs looks there, once
@@ -100,7 +103,7 @@ export async function runCli(args: readonly string[], cwd: string, main: Main): 
     if (!isInterrupted || flags.json || flags.jsonStream) makeOutput(flags).fail(failure);
     exitCode = atEnd(failure.exitCode);
   } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    for (const end of ends) process.off(end, interrupt);
   }
   return exitCode;
 }

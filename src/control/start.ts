@@ -1,10 +1,13 @@
 import * as fs from 'node:fs/promises';
 import os from 'node:os';
-import { Failure } from '../model/failures.ts';
+import { asFailure, Failure } from '../model/failures.ts';
 import { type Clock, endsWithin } from '../system/clock.ts';
+import { ifMissing } from '../system/disk.ts';
 import { isAlive, startDetached } from '../system/process.ts';
 import { type Connection, reachDaemon } from './client.ts';
+import { ensureService, isInPlace, serviceKind, startService } from './install.ts';
 import { daemonFolder, outputFile } from './place.ts';
+import type { ServiceKind } from './service.ts';
 
 /** Begins and ends the background process. */
 
@@ -17,6 +20,10 @@ export interface Program {
 export interface Started {
   outcome: 'started' | 'restarted' | 'already-running';
   pid: number;
+  /** How it starts with the user's session; null: it does not. */
+  service: ServiceKind | null;
+  /** Why it does not, for people. */
+  remark: string | null;
 }
 
 /** A start takes half a second; a busy machine is given time, ms. */
@@ -27,30 +34,52 @@ const endMs = 6000;
 const goneMs = 2000;
 
 /**
- * Sees to it that a background process of this program runs. One of an older program, or of the same one built anew, is told
- * to go first. Throws `daemon-not-started`, `daemon-hangs`.
+ * Sees to it that a background process of this program runs, now and after each login. One of an older program, or of the
+ * same one built anew, or one that the system does not know of, is told to go first. Throws `daemon-not-started`, `daemon-hangs`.
  */
 export async function startDaemon(program: Program, clock: Clock): Promise<Started> {
   const running = await reachDaemon();
   if (running.outcome === 'hangs') throw new Failure('daemon-hangs', { pid: running.pid });
+  const kind = await serviceKind();
   let outcome: Started['outcome'] = 'started';
   if (running.outcome === 'connected') {
     const { connection } = running;
+    const { pid } = connection.greeting;
     const current = await isCurrent(connection.greeting, program);
     connection.close();
-    if (current) return { outcome: 'already-running', pid: connection.greeting.pid };
+    if (current && (kind === null || (await isInPlace(kind, program.file))))
+      return { outcome: 'already-running', pid, service: kind, remark: kind === null ? noService : null };
     await stopDaemon(clock);
     outcome = 'restarted';
   }
-  return { outcome, pid: await start(program, clock) };
+  await fs.mkdir(daemonFolder(), { recursive: true, mode: 0o700 });
+  const before = (await fs.stat(outputFile()).catch(ifMissing(null)))?.size ?? 0;
+  const { pid, ...service } = await begin(kind, program.file);
+  return { outcome, pid: await untilItAnswers(pid, before, clock), ...service };
 }
 
-async function start({ file }: Program, clock: Clock): Promise<number> {
-  await fs.mkdir(daemonFolder(), { recursive: true, mode: 0o700 });
-  const before = (await fs.stat(outputFile()).catch(() => null))?.size ?? 0;
+const noService = 'It does not start by itself after the next login: this system has no way for that.';
+
+/** By the system, or by ourselves where that has no way, or refuses. `pid` is undefined where the system has started it. */
+async function begin(
+  kind: ServiceKind | null,
+  file: string,
+): Promise<Pick<Started, 'service' | 'remark'> & { pid: number | undefined }> {
   // Not in a project: a disk that is in use cannot be unplugged.
   const call = { cwd: os.homedir(), env: process.env, log: outputFile() };
-  const pid = await startDetached(process.execPath, [file, 'daemon', 'run', '--quiet'], call);
+  const byOurselves = async () => await startDetached(process.execPath, [file, 'daemon', 'run', '--quiet'], call);
+  if (kind === null) return { pid: await byOurselves(), service: null, remark: noService };
+  try {
+    await startService(await ensureService(kind, file));
+  } catch (error) {
+    const { message } = asFailure(error);
+    return { pid: await byOurselves(), service: null, remark: `${message} It runs now, but not after the next login.` };
+  }
+  return { pid: kind === 'autostart' ? await byOurselves() : undefined, service: kind, remark: null };
+}
+
+/** Gives its number. Throws `daemon-not-started` with what it said. */
+async function untilItAnswers(pid: number | undefined, before: number, clock: Clock): Promise<number> {
   for (const begun = clock.monotonic(); clock.monotonic() - begun < startMs; await clock.sleep(50)) {
     const reached = await reachDaemon();
     if (reached.outcome === 'connected') {
@@ -59,7 +88,7 @@ async function start({ file }: Program, clock: Clock): Promise<number> {
     }
     if (pid !== undefined && !isAlive(pid)) break;
   }
-  const said = (await fs.readFile(outputFile(), 'utf8').catch(() => '')).slice(before).trim();
+  const said = (await fs.readFile(outputFile(), 'utf8').catch(ifMissing(''))).slice(before).trim();
   throw new Failure('daemon-not-started', { detail: said.split('\n')[0] || 'it said nothing' });
 }
 

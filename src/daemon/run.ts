@@ -12,6 +12,8 @@ import { openProject } from '../project/project.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { type Clock, endsWithin, isoTime } from '../system/clock.ts';
 import { openLog } from '../system/log.ts';
+import { takeLowestPriority } from '../system/priority.ts';
+import { catchCrashes } from './crashes.ts';
 import { makeServe } from './serve.ts';
 import { asOnlyDaemon } from './singleton.ts';
 import { supervise, type Supervisor } from './supervisor.ts';
@@ -26,7 +28,8 @@ export interface DaemonPorts {
   say: (line: string) => void;
 }
 
-export type DaemonEnd = { outcome: 'ended' } | { outcome: 'already-running'; pid: number | null };
+/** `crashed`: too much went wrong; the system starts a new one. */
+export type DaemonEnd = { outcome: 'ended' | 'crashed' } | { outcome: 'already-running'; pid: number | null };
 
 /** For everything that is still on its way when it is told to end, ms. */
 const endMs = 5000;
@@ -40,6 +43,7 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
     say(redact(line));
   };
   const told = new AbortController();
+  const broken = new AbortController();
   const supervisor = supervise({
     clock,
     watchProject: watchOne(clock),
@@ -82,8 +86,18 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
   await fs.mkdir(registryFolder(), { recursive: true });
   await fs.readdir(registryFolder());
   const guarded = await asOnlyDaemon(clock, serve, async (_ear, lost) => {
+    const stopCatching = catchCrashes({
+      now: () => clock.monotonic(),
+      crashed: (root, error) => {
+        const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        tell(`⚠ ${root === null ? '' : `${path.basename(root)}: `}Nobody has caught this: ${stack}`);
+        if (root !== null) supervisor.crashed(root, error);
+      },
+      giveUp: () => broken.abort(new Error('too much went wrong')),
+    });
+    if (process.env['OXENVCS_PRIORITY'] !== 'usual') await takeLowestPriority();
     tell(`oxenvcs ${version} begins (process ${process.pid}).`);
-    const ended = AbortSignal.any([signal, told.signal, lost]);
+    const ended = AbortSignal.any([signal, told.signal, lost, broken.signal]);
     const registry = watch(registryFolder(), () => void look().catch((error: unknown) => tell(`⚠ ${String(error)}`)));
     try {
       await look();
@@ -91,10 +105,12 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
     } finally {
       registry.close();
       await endWithin(supervisor, clock, tell);
+      stopCatching();
     }
   });
   await log.written();
-  return guarded.outcome === 'done' ? { outcome: 'ended' } : { outcome: 'already-running', pid: guarded.pid };
+  if (guarded.outcome === 'taken') return { outcome: 'already-running', pid: guarded.pid };
+  return { outcome: broken.signal.aborted ? 'crashed' : 'ended' };
 }
 
 const watchOne =

@@ -1,6 +1,7 @@
 import type { ProjectState } from '../control/protocol.ts';
 import type { Clock } from '../system/clock.ts';
-import { tend, type TendEvent, type WatchProject } from './tend.ts';
+import { workFor } from './crashes.ts';
+import { tend, type TendEvent, type TendPorts, type WatchProject } from './tend.ts';
 
 export interface Supervisor {
   /** These are the projects now: new ones are begun, others are let go. */
@@ -10,6 +11,8 @@ export interface Supervisor {
   /** The same, until the signal is aborted. */
   lend(root: string, until: AbortSignal): Promise<void>;
   states(): ProjectState[];
+  /** Something of a project was thrown where nobody could catch it: it is begun anew. */
+  crashed(root: string, error: unknown): void;
   /** Ends all, side by side. */
   stop(): Promise<void>;
 }
@@ -24,7 +27,11 @@ interface Tended {
   state: ProjectState;
   stop: AbortController;
   done: Promise<void>;
+  breakOff: (error: unknown) => void;
 }
+
+/** Between the beginnings of many projects, ms: each starts a dozen processes. */
+const apartMs = 30;
 
 /** Watches many projects side by side: what happens to one is nothing to the others. */
 export function supervise({ clock, watchProject, tell }: SupervisorPorts): Supervisor {
@@ -33,20 +40,31 @@ export function supervise({ clock, watchProject, tell }: SupervisorPorts): Super
   let wanted = new Set<string>();
   let stopped = false;
 
-  const begin = (root: string): void => {
-    if (stopped || tended.has(root) || lent.has(root)) return;
+  /** Is it begun by this? */
+  const begin = (root: string, afterMs = 0): boolean => {
+    if (stopped || tended.has(root) || lent.has(root)) return false;
     const stop = new AbortController();
-    const one: Tended = { state: { project: root, state: 'watched', detail: '' }, stop, done: Promise.resolve() };
-    one.done = tend(root, {
+    const { signal } = stop;
+    const state: ProjectState = { project: root, state: 'watched', detail: '' };
+    const one: Tended = { state, stop, done: Promise.resolve(), breakOff: () => undefined };
+    const ports: TendPorts = {
       clock,
-      signal: stop.signal,
+      signal,
       watchProject,
       tell: (event) => tell(root, event),
-      become: (state) => {
-        one.state = { project: root, ...state };
+      become: (now) => {
+        one.state = { project: root, ...now };
       },
+      onBegin: (breakOff) => {
+        one.breakOff = breakOff;
+      },
+    };
+    one.done = workFor(root, async () => {
+      await clock.sleep(afterMs, signal).catch(() => undefined); // only aborted
+      await tend(root, ports);
     });
     tended.set(root, one);
+    return true;
   };
 
   const end = async (root: string): Promise<void> => {
@@ -62,7 +80,8 @@ export function supervise({ clock, watchProject, tell }: SupervisorPorts): Super
   return {
     tendTo(roots) {
       wanted = new Set(roots);
-      for (const root of wanted) begin(root);
+      let begun = 0;
+      for (const root of wanted) if (begin(root, begun * apartMs)) begun += 1;
       for (const root of tended.keys()) if (!wanted.has(root)) void end(root);
     },
     async forget(root) {
@@ -86,6 +105,9 @@ export function supervise({ clock, watchProject, tell }: SupervisorPorts): Super
       return [...[...tended.values()].map(({ state }) => state), ...away].toSorted((a, b) =>
         a.project < b.project ? -1 : 1,
       );
+    },
+    crashed(root, error) {
+      tended.get(root)?.breakOff(error);
     },
     async stop() {
       stopped = true;

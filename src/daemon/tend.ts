@@ -2,7 +2,7 @@ import { watch } from 'node:fs';
 import path from 'node:path';
 import type { ProjectState } from '../control/protocol.ts';
 import { describeEvent, type PipelineEvent } from '../background/events.ts';
-import { asFailure, Failure } from '../model/failures.ts';
+import { asFailure, type Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import type { Clock } from '../system/clock.ts';
 import { exists } from '../system/disk.ts';
@@ -26,6 +26,8 @@ export interface TendPorts {
   watchProject: WatchProject;
   tell: (event: TendEvent) => void;
   become: (state: Pick<ProjectState, 'state' | 'detail'>) => void;
+  /** Gives what breaks the watch that begins off, should it throw something that nobody catches. */
+  onBegin: (breakOff: (error: unknown) => void) => void;
 }
 
 /** The wait before a project that failed is begun anew: from 2 s, doubled, up to this, ms. */
@@ -36,7 +38,8 @@ const wellMs = 60_000;
 const absentMs = 30_000;
 
 /** One project's life in the background: watched while its folder is there, begun anew after a failure. Never throws. */
-export async function tend(root: string, { clock, signal, watchProject, tell, become }: TendPorts): Promise<void> {
+export async function tend(root: string, ports: TendPorts): Promise<void> {
+  const { clock, signal, watchProject, tell, become, onBegin } = ports;
   const backoff = new RetryPolicy({ initialMs: 2000, maxMs: longestMs });
   let failures = 0;
   const heard = (event: PipelineEvent): void => {
@@ -53,8 +56,11 @@ export async function tend(root: string, { clock, signal, watchProject, tell, be
     }
     become({ state: 'watched', detail: '' });
     const start = clock.monotonic();
-    const failure = await watchProject(root, { signal, tell: heard }).then(
-      () => new Failure('internal', { detail: 'the watch ended by itself' }),
+    const broken = new AbortController();
+    onBegin((error) => broken.abort(error));
+    const ends = AbortSignal.any([signal, broken.signal]);
+    const failure = await watchProject(root, { signal: ends, tell: heard }).then(
+      () => asFailure(broken.signal.reason ?? new Error('the watch ended by itself')),
       (error: unknown) => asFailure(error),
     );
     if (signal.aborted || !(await isThere(root))) continue;

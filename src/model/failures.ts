@@ -434,6 +434,11 @@ const rows = {
     say: 'The background process is of another version of oxenvcs ({version}).',
     hint: 'Start it anew with `oxenvcs daemon restart`.',
   },
+  'service-refused': {
+    code: 'INTERNAL',
+    say: 'The system did not take the background process as a service: {detail}.',
+    hint: 'Mend that, then run `oxenvcs daemon start` again; until then a project can be watched with `oxenvcs watch`.',
+  },
   'daemon-not-started': {
     code: 'INTERNAL',
     say: 'The background process did not start: {detail}.',

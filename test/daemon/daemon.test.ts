@@ -29,7 +29,11 @@ test('one background process watches all projects, also those that come and go w
     daemon: { running: true, pid },
     watcher: { pid },
   });
-  expect((await run(['daemon', 'start', '--json'])).json()).toEqual({ running: true, pid, outcome: 'already-running' });
+  expect((await run(['daemon', 'start', '--json'])).json()).toMatchObject({
+    running: true,
+    pid,
+    outcome: 'already-running',
+  });
 
   // A folder that is renamed is let go; what was unplugged is watched again.
   await fs.rename(second, `${second}.unplugged`);

@@ -13,6 +13,8 @@ const quick = {
   OXENVCS_PULL_POLL_SECONDS: '0.3',
   OXENVCS_NETWORK_INITIAL_BACKOFF_MS: '100',
   OXENVCS_NETWORK_MAX_BACKOFF_MS: '500',
+  // At the lowest priority it would wait for all other tests.
+  OXENVCS_PRIORITY: 'usual',
 };
 
 export interface User {
@@ -20,7 +22,7 @@ export interface User {
   /** Where the background process has its record, its socket and its log. */
   daemonFolder: string;
   env: Record<string, string | undefined>;
-  run: (args: string[], cwd?: string) => Promise<CliResult>;
+  run: (args: string[], cwd?: string, env?: Record<string, string>) => Promise<CliResult>;
   start: (args: string[]) => Background;
   /** A project with one session. */
   song: (name?: string, remote?: string) => Promise<string>;
@@ -35,7 +37,7 @@ export async function user(env: Record<string, string | undefined> = {}): Promis
   const data = path.join(dir, 'data');
   const daemonFolder = path.join(data, 'oxenvcs', 'daemon');
   const all = { ...quick, XDG_DATA_HOME: data, XDG_RUNTIME_DIR: path.join(dir, 'run'), ...env };
-  const run = async (args: string[], cwd = dir) => await oxenvcs(args, { cwd, env: all });
+  const run = async (args: string[], cwd = dir, more = {}) => await oxenvcs(args, { cwd, env: { ...all, ...more } });
   const daemonPid = async () => {
     const text = await fs.readFile(path.join(daemonFolder, 'daemon.json'), 'utf8').catch(() => '{"pid":0}');
     return (JSON.parse(text) as { pid: number }).pid;

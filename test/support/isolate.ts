@@ -16,6 +16,9 @@ Object.assign(process.env, {
   XDG_RUNTIME_DIR: home,
   GIT_CONFIG_NOSYSTEM: '1',
   NO_COLOR: '1',
+  // Nothing is started with the person's session, nor shown on their screen.
+  OXENVCS_SERVICE: 'none',
+  OXENVCS_NOTIFY: 'none',
 });
 fs.writeFileSync(
   path.join(home, '.gitconfig'),
