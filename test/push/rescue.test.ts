@@ -81,7 +81,8 @@ test('later saves go to the same rescue branch, until the two are joined', async
 
 test('a watcher whose lock was taken by somebody else keeps its saves on the rescue branch, and publishes them when it is free again', async () => {
   const { ann, ben, refs } = await annAndBen();
-  const env = { ...quick, OXENVCS_LOCK_LEASE_HOURS: String(4 / 3600), OXENVCS_PULL_POLL_SECONDS: '1' };
+  // The heartbeat notices the break; a lease as short as that would run out on a busy machine.
+  const env = { ...quick, OXENVCS_LOCK_HEARTBEAT_MINUTES: String(1 / 60), OXENVCS_PULL_POLL_SECONDS: '1' };
   const watching = background(['watch', ann], { cwd: ann, env });
   await watching.waitForLine(/Watching/);
   await write(ann, { 'Song.als': 'with the lock' });
