@@ -80,6 +80,10 @@ export function describeEvent(event: PipelineEvent): string | null {
         : `Not brought in yet: ${event.failure.message} ${event.failure.hint}`;
     case 'rescued-elsewhere':
       return `⚠ ${event.author}’s versions could not go onto the team’s branch; they are kept on the remote as ${event.branch}. See \`oxenvcs conflict list\`.`;
+    case 'lock-elsewhere':
+      return event.failure.message;
+    case 'lock-free':
+      return 'The lock is free again.';
     case 'tidied':
     case 'transfer':
     case 'recording':

@@ -1,13 +1,23 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
 import { authorsOf } from '../conflict/parted.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import { git, gitLine } from '../git/run.ts';
+import { commitOf, loadView } from '../lock/cache.ts';
+import { capabilities } from '../lock/capabilities.ts';
+import { type LockContext, lockContext } from '../lock/context.ts';
+import type { Verdict } from '../lock/judge.ts';
+import { readRef } from '../lock/look.ts';
+import { mirrorRef } from '../lock/names.ts';
+import { failureOf, takeIn, verdictOn } from '../lock/view.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import { isAway } from '../network/comeback.ts';
-import { branchTip, type Project, remoteUrl } from '../project/project.ts';
+import { branchTip, type Project } from '../project/project.ts';
 import { conflictsOf } from '../sync/conflicts.ts';
 import { bringIn } from '../sync/pull.ts';
 import { askTeam, contains, knownTeam } from '../sync/team.ts';
 import type { Clock } from '../system/clock.ts';
+import { ifMissing } from '../system/disk.ts';
 import { makeBell } from '../watch/bell.ts';
 
 export type NewsEvent =
@@ -19,6 +29,10 @@ export type NewsEvent =
   | { event: 'not-brought-in'; failure: Failure }
   /** Somebody's work could not go onto the team's branch and lies on this one: a person has to decide. */
   | { event: 'rescued-elsewhere'; branch: string; author: string; id: string }
+  /** Somebody else has taken the lock: who, and since when. */
+  | { event: 'lock-elsewhere'; failure: Failure }
+  /** Nobody has it any more. */
+  | { event: 'lock-free' }
   | { event: 'trouble'; failure: Failure };
 
 export interface News {
@@ -42,7 +56,8 @@ const retryMs = 30_000;
 
 /**
  * Looks at the remote by itself (one small request each `pull.pollSeconds` while somebody works), tells what the others have
- * done, and brings it in when that is safe (`pull.auto`). `quietMs`: for how long nobody had worked before. While the remote is away nothing is said, for the publisher says it.
+ * done, and brings it in when that is safe (`pull.auto`). `quietMs`: for how long nobody had worked before. While the remote
+ * is away nothing is said, for the publisher says it.
  */
 export function startNews(
   project: Project,
@@ -60,6 +75,8 @@ export function startNews(
   const told = new Set<string>();
   let toldUpTo: string | null = null;
   let seen = '';
+  let before: Verdict | null = null;
+  const context = contextOf(project, clock, stopped.signal);
 
   const once = (key: string, event: NewsEvent): void => {
     if (!told.has(key) && !stopped.signal.aborted) tell(event);
@@ -75,9 +92,24 @@ export function startNews(
     // Twice as long each time, once nobody has worked for a while.
     asks.afterMs = now - state.workedAt < workMs ? pollMs : Math.min(asks.afterMs * 2, Math.max(longestMs, pollMs));
     asks.at = now + asks.afterMs;
-    const url = await remoteUrl(project);
+    const ctx = await context();
     // While the publisher waits for the remote to come back, it asks for all of us.
-    if (url !== null && !isAway(url)) await askTeam(project, stopped.signal);
+    if (isAway(ctx.remote.url)) return;
+    const { namespace } = await capabilities(ctx);
+    await askTeam(project, stopped.signal, [`+${namespace}*:refs/oxenvcs/mirror/*`]);
+    await lookAtHolder(ctx);
+  };
+
+  /** Who has the lock now? What was seen before, perhaps by a process before this one, is no news. */
+  const lookAtHolder = async (ctx: LockContext): Promise<void> => {
+    const view = await loadView(ctx);
+    before ??= verdictOn(ctx, view);
+    const seen = await readRef(ctx, mirrorRef(ctx.branch));
+    const now = verdictOn(ctx, commitOf(seen) === view.onRemote ? view : await takeIn(ctx, seen));
+    if (now.is === 'held' && (before.is !== 'held' || before.held.record.lockId !== now.held.record.lockId))
+      tell({ event: 'lock-elsewhere', failure: failureOf(ctx, now) });
+    if ((now.is === 'free' || now.is === 'takeable') && before.is === 'held') tell({ event: 'lock-free' });
+    before = now;
   };
 
   /** What is known of the others, compared with what is here; nothing is sent. */
@@ -157,5 +189,17 @@ export function startNews(
       bell.ring();
       await loop;
     },
+  };
+}
+
+/** Found out anew, which takes three processes, only when git's settings of the project were written. */
+function contextOf(project: Project, clock: Clock, signal: AbortSignal): () => Promise<LockContext> {
+  let known: { at: number | null; ctx: LockContext } | null = null;
+  return async () => {
+    // A linked worktree has its settings elsewhere.
+    const at = (await fs.stat(path.join(project.gitDir, 'config')).catch(ifMissing(null)))?.mtimeMs ?? null;
+    if (known === null || at === null || at !== known.at)
+      known = { at, ctx: await lockContext(project, clock, signal) };
+    return known.ctx;
   };
 }

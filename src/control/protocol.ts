@@ -38,6 +38,8 @@ export const Request = v.variant('do', [
   v.object({ do: v.literal('forget'), root }),
   /** Lets go of a project for as long as this connection stands. */
   v.object({ do: v.literal('borrow'), root }),
+  /** What of a project it can and cannot do itself. */
+  v.object({ do: v.literal('check'), root }),
 ]);
 export type Request = v.InferOutput<typeof Request>;
 
@@ -54,6 +56,17 @@ export type ProjectState = v.InferOutput<typeof ProjectState>;
 
 export const Status = v.object({ projects: v.array(ProjectState) });
 
+export const Finding = v.object({
+  name: v.string(),
+  ok: v.boolean(),
+  message: v.string(),
+  hint: v.nullable(v.string()),
+});
+export type Finding = v.InferOutput<typeof Finding>;
+
+/** How long a check may take, ms: it asks the remote. */
+export const checkMs = 20_000;
+
 /** What each request is answered with. */
 export const answers = {
   status: Status,
@@ -61,6 +74,7 @@ export const answers = {
   look: Status,
   forget: v.object({}),
   borrow: v.object({}),
+  check: v.object({ findings: v.array(Finding) }),
 };
 
 export type Answer<Do extends Request['do']> = v.InferOutput<(typeof answers)[Do]>;

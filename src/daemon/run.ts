@@ -12,8 +12,11 @@ import { openProject } from '../project/project.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { type Clock, endsWithin, isoTime } from '../system/clock.ts';
 import { openLog } from '../system/log.ts';
+import { notify } from '../system/notify.ts';
 import { takeLowestPriority } from '../system/priority.ts';
 import { catchCrashes } from './crashes.ts';
+import { makeNotices } from './notices.ts';
+import { selfCheck } from './self-check.ts';
 import { makeServe } from './serve.ts';
 import { asOnlyDaemon } from './singleton.ts';
 import { supervise, type Supervisor } from './supervisor.ts';
@@ -44,10 +47,12 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
   };
   const told = new AbortController();
   const broken = new AbortController();
+  const notices = makeNotices(clock, (notice) => void notify({ ...notice, body: redact(notice.body) }));
   const supervisor = supervise({
     clock,
     watchProject: watchOne(clock),
     tell: (root, event) => {
+      if (event.event !== 'absent' && event.event !== 'failing') notices.take(root, event);
       const line = describe(event);
       if (line !== null) tell(`${path.basename(root)}: ${line}`);
     },
@@ -80,6 +85,7 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
           await supervisor.lend(root, ended);
           return {};
         },
+        check: async ({ root }) => ({ findings: await selfCheck(root) }),
       },
     );
   // Before it answers: whoever starts it is told why it cannot go on.
@@ -104,6 +110,7 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
       await once(ended);
     } finally {
       registry.close();
+      notices.stop();
       await endWithin(supervisor, clock, tell);
       stopCatching();
     }

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { watch } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { reachDaemon } from '../control/client.ts';
+import { askDaemon, reachDaemon } from '../control/client.ts';
+import { checkMs } from '../control/protocol.ts';
 import { registered } from '../control/registry.ts';
 import { whoHas } from '../project/guard.ts';
 import { type Project, statePath } from '../project/project.ts';
@@ -11,7 +12,21 @@ import { type Check, good, problem, remark } from './check.ts';
 
 /** Is somebody watching, and would they hear of a save? */
 export async function watchChecks(project: Project): Promise<Check[]> {
-  return [await watcherCheck(project), await eventCheck(project), ...(await limitCheck(project))];
+  return [
+    await watcherCheck(project),
+    ...(await backgroundChecks(project)),
+    await eventCheck(project),
+    ...(await limitCheck(project)),
+  ];
+}
+
+/** What the background process says that it cannot do: the system gives it other rights and keys than a terminal. */
+async function backgroundChecks({ root }: Project): Promise<Check[]> {
+  // One that does not answer, or of another version, was told already.
+  const asked = await askDaemon({ do: 'check', root }, checkMs).catch(() => null);
+  return (asked?.findings ?? []).map(({ name, ok, message, hint }) =>
+    ok ? good(name, message) : problem(name, message, hint ?? 'See `oxenvcs daemon logs`.'),
+  );
 }
 
 async function watcherCheck(project: Project): Promise<Check> {

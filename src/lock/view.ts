@@ -15,14 +15,19 @@ export async function lookAtLock(ctx: LockContext): Promise<Looked> {
   const { namespace } = await capabilities(ctx);
   const fetched = await fetchLock(ctx, namespace, (await loadView(ctx)).seen);
   if (fetched.outcome !== 'read') return fetched;
+  const view = await takeIn(ctx, fetched.seen);
+  return { outcome: 'read', view, verdict: verdictOn(ctx, view) };
+}
+
+/** Remembers what stands on the lock at the remote, as it was just seen there. */
+export async function takeIn(ctx: LockContext, fetched: Seen): Promise<View> {
   for (;;) {
     const before = await loadView(ctx);
-    const view = await viewAfter(ctx, before, fetched.seen);
+    const view = await viewAfter(ctx, before, fetched);
     const isNew = commitOf(view.seen) !== commitOf(before.seen) || before.checkedAt === null;
     // A full disk takes no notes: what was seen is true all the same.
     const saved = saveViewAfter(ctx, before, view, isNew ? keepAlive(ctx, view.seen) : []);
-    if (!(await saved.catch(ifDiskFull(true)))) continue;
-    return { outcome: 'read', view, verdict: verdictOn(ctx, view) };
+    if (await saved.catch(ifDiskFull(true))) return view;
   }
 }
 

@@ -29,16 +29,16 @@ export async function knownTeam(project: Project): Promise<Team> {
 /**
  * Asks the remote for its branch and for the work that was rescued, and brings their versions into the object store; no
  * file changes. One connection, some hundred bytes where nothing is new, however many refs the remote has.
- * Throws `offline`, `auth`…; `branch-renamed`.
+ * `also`: more refs to bring along in the same connection, as git's refspecs. Throws `offline`, `auth`…; `branch-renamed`.
  */
-export async function askTeam(project: Project, signal?: AbortSignal): Promise<Team> {
+export async function askTeam(project: Project, signal?: AbortSignal, also: readonly string[] = []): Promise<Team> {
   const { root, config } = project;
   const tracking = remoteBranchRef(project);
   const before = await refCommit(project, tracking);
   const rescues = `+refs/heads/oxenvcs/rescue/*:refs/remotes/${config.remote}/oxenvcs/rescue/*`;
-  const found = await fetch(project, [`+refs/heads/${config.branch}:${arrived}`, rescues], signal);
+  const found = await fetch(project, [`+refs/heads/${config.branch}:${arrived}`, rescues, ...also], signal);
   if (!found) {
-    await fetch(project, [rescues], signal);
+    await fetch(project, [rescues, ...also], signal);
     if (before === null) return await knownTeam(project);
     await assertNotRenamed(project, before, signal);
     const input = `update ${goneRef(project)} ${before}\ndelete ${tracking} ${before}\n`;
@@ -101,7 +101,7 @@ async function fetch(project: Project, refspecs: string[], signal?: AbortSignal)
     const result = await tryGit(root, args, { idleMs: quietMs, ...(signal ? { signal } : {}) });
     if (result.exitCode === 0) return true;
     if (/^fatal: couldn't find remote ref /m.test(result.stderr)) return false;
-    if (attempt < 5 && /cannot lock ref 'refs\/(oxenvcs\/arrived|remotes)\//.test(result.stderr)) {
+    if (attempt < 5 && /cannot lock ref 'refs\/(oxenvcs\/(arrived|mirror)|remotes)\//.test(result.stderr)) {
       await new Promise((done) => setTimeout(done, 50 * attempt));
       continue;
     }

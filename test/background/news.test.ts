@@ -5,6 +5,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type NewsEvent, startNews } from '../../src/background/news.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
 import { git } from '../../src/git/run.ts';
+import { lockContext } from '../../src/lock/context.ts';
+import { acquireLock, releaseLock } from '../../src/lock/lease.ts';
+import { lookAtLock } from '../../src/lock/view.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { band, type Musician, noDaw } from '../support/band.ts';
 import { background } from '../support/cli.ts';
@@ -24,27 +27,29 @@ function listening({ project }: Musician, { profile = noDaw, auto = true } = {})
   const news = startNews({ ...project, config }, profile, systemClock, (event) => events.push(event));
   onTestFinished(async () => await news.stop());
   const heard = (event: NewsEvent['event']) => events.filter((one) => one.event === event);
-  return { events, news, heard };
+  /** That a push takes the lock for a moment is seen, or not. */
+  const ofVersions = () => events.filter(({ event }) => event !== 'lock-elsewhere' && event !== 'lock-free');
+  return { ofVersions, news, heard };
 }
 
 const read = async ({ root }: Musician, name: string) => await fs.readFile(path.join(root, name), 'utf8');
 
 test('who published is told once, and it is brought in by itself, but not while something is being saved', async () => {
   const { Ann, Ben } = await band('Ann', 'Ben');
-  const { events, news, heard } = listening(Ann);
+  const { ofVersions, news, heard } = listening(Ann);
   news.calm(false);
   await Ben.save({ 'Song.song': 'two' });
   const tip = await Ben.save({ 'Song.song': 'three' });
   await Ben.push();
   await until('it is told', () => heard('team-published').length > 0);
-  expect(events).toEqual([{ event: 'team-published', commit: tip, versions: 2, authors: ['Ben'] }]);
+  expect(ofVersions()).toEqual([{ event: 'team-published', commit: tip, versions: 2, authors: ['Ben'] }]);
   await new Promise((done) => setTimeout(done, 500));
   expect(await read(Ann, 'Song.song')).toBe('one');
   news.calm(true);
   await until('it is brought in', () => heard('brought-in').length > 0);
   expect([await read(Ann, 'Song.song'), await Ann.head(), await statusLines(Ann.root)]).toEqual(['three', tip, []]);
   await new Promise((done) => setTimeout(done, 500));
-  expect(events).toHaveLength(2);
+  expect(ofVersions()).toHaveLength(2);
 });
 
 test('a DAW that runs keeps it out, which is told once, and it comes when the DAW is closed', async () => {
@@ -69,7 +74,7 @@ test('a DAW that runs keeps it out, which is told once, and it comes when the DA
 
 test('with pull.auto off, and while a take is being recorded, nothing is brought in', async () => {
   const { Ann, Ben } = await band('Ann', 'Ben');
-  const { news, heard, events } = listening(Ann, { auto: false });
+  const { news, heard, ofVersions } = listening(Ann, { auto: false });
   await Ben.save({ 'Song.song': 'two' });
   await Ben.push();
   await until('it is told', () => heard('team-published').length > 0);
@@ -78,7 +83,7 @@ test('with pull.auto off, and while a take is being recorded, nothing is brought
   await Ben.save({ 'Song.song': 'three' });
   await Ben.push();
   await new Promise((done) => setTimeout(done, 700));
-  expect(events).toHaveLength(1);
+  expect(ofVersions()).toHaveLength(1);
   expect(await read(Ann, 'Song.song')).toBe('one');
 });
 
@@ -117,4 +122,22 @@ test('a watcher brings in what the team published, makes no version of it, and s
   await watching.waitForLine(/1 version published/);
   expect(watching.lines.filter((line) => line.includes('✓'))).toHaveLength(1);
   expect(await git(Ann.root, ['log', '--format=%an', '-2', 'main'])).toBe('Ann\nBen\n');
+});
+
+test('that somebody takes the lock is told with who it is, and that it is free again; that it was so before is no news', async () => {
+  const { Ann, Ben } = await band('Ann', 'Ben');
+  const ben = await lockContext(Ben.project);
+  await acquireLock(ben, { how: 'hand' });
+  // Ann's computer knew already.
+  await lookAtLock(await lockContext(Ann.project));
+  const { heard } = listening(Ann);
+  await new Promise((done) => setTimeout(done, 800));
+  expect(heard('lock-elsewhere')).toEqual([]);
+  await releaseLock(ben);
+  await until('it is told as free', () => heard('lock-free').length === 1);
+  await acquireLock(ben, { how: 'hand' });
+  await until('it is told', () => heard('lock-elsewhere').length === 1);
+  await new Promise((done) => setTimeout(done, 500));
+  expect(heard('lock-elsewhere')).toMatchObject([{ failure: { row: 'lock-held', details: { name: 'Ben' } } }]);
+  expect(heard('lock-free')).toHaveLength(1);
 });
