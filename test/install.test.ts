@@ -285,7 +285,7 @@ describe('install.sh DIR', () => {
     await fs.writeFile(manifest, before.replace(/"version": "[^"]*"/, '"version": "99.0.0"'));
     const upgraded = await install(home, []);
     await fs.writeFile(manifest, before);
-    expect(upgraded).toMatchObject({ code: 0, stdout: expect.stringContaining('of an older program') });
+    expect(upgraded).toMatchObject({ code: 0, stdout: expect.stringContaining('in place of the former one') });
     const next = await daemon(home);
     expect([next === pid, isRunning(pid), isRunning(next)]).toEqual([false, false, true]);
 
