@@ -137,15 +137,8 @@ test('Ctrl-C while a save waits for its take leaves a version, not half a one', 
   const take = await fs.open(path.join(song, 'Take.wav'), 'w');
   await take.write('recording');
   await write(song, { 'Song.als': 'two' });
-  await until(
-    'the session is captured',
-    async () =>
-      watching.lines.length > 0 &&
-      (await git(song, ['cat-file', '-e', await gitLine(song, ['hash-object', 'Song.als'])]).then(
-        () => true,
-        () => false,
-      )),
-  );
+  // It has settled, and is captured; its version waits for the take alone.
+  await watching.waitForLine(/Waiting: recording goes on/);
   expect((await watching.kill('SIGINT')).code).toBe(130);
   await take.close();
   expect(await subjects(song)).toEqual(['Song.als saved; recording goes on']);
