@@ -11,6 +11,7 @@ import { noteTimes } from './media-times.ts';
 import { type Difference, differencesIn, incompleteLine, saveMessage, withTrailers } from './message.ts';
 import { refresh, stage } from './stage.ts';
 import { bringIndexUp, copyIndex, noteIndexBehind } from './user-index.ts';
+import { makeFolderIn } from '../system/disk.ts';
 
 /** What was committed: its branch, in full (`refs/heads/main`), and the first line of its message. */
 export interface Made {
@@ -39,7 +40,7 @@ export async function commitSave(
   await bringIndexUp(project);
   const folder = path.join(project.gitDir, 'oxenvcs');
   const index = path.join(folder, `index-${randomUUID()}`);
-  await fs.mkdir(folder, { recursive: true });
+  await makeFolderIn(folder);
   try {
     const over = await startIndex(project, index, head.commit);
     const moved = await stage(root, index, save, noTimeLeft);

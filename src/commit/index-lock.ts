@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { ifMissing } from '../system/disk.ts';
+import { ifMissing, makeFolderIn } from '../system/disk.ts';
 import { isAlive } from '../system/process.ts';
 
 /** Git's own lock on the user's index, held by us. */
@@ -22,7 +22,7 @@ export async function takeIndexLock(gitDir: string): Promise<IndexLock | null> {
   const lock = `${index}.lock`;
   const folder = path.join(gitDir, 'oxenvcs');
   const own = path.join(folder, `index-lock-${process.pid}-${randomUUID()}`);
-  await fs.mkdir(folder, { recursive: true });
+  await makeFolderIn(folder);
   await fs.writeFile(own, '');
   let taken = await link(own, lock);
   if (taken === 'exists' && (await removeLeftBehind(folder, lock))) taken = await link(own, lock);

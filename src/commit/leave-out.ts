@@ -7,6 +7,7 @@ import { notPublished } from '../project/rescue.ts';
 import { whyNotNow } from './busy.ts';
 import { incompleteLine, withTrailers } from './message.ts';
 import { bringIndexUp, noteIndexBehind } from './user-index.ts';
+import { makeFolderIn } from '../system/disk.ts';
 
 export type Remade =
   /** No version that waits holds a file above the limit. */
@@ -30,7 +31,7 @@ export async function leaveOut(project: Project, tip: string, limit: number): Pr
   if (reason !== null) return { outcome: 'later', reason };
   const folder = path.join(project.gitDir, 'oxenvcs');
   const index = path.join(folder, 'leave-out-index');
-  await fs.mkdir(folder, { recursive: true });
+  await makeFolderIn(folder);
   const order = ['rev-list', '--reverse', '--topo-order', '--parents', tip, ...not, '--'];
   const remade = new Map<string, string>();
   const paths = new Set<string>();

@@ -5,7 +5,7 @@ import { isMedia } from '../daw/media.ts';
 import { tryGit } from '../git/run.ts';
 import type { Project } from '../project/project.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
-import { ifMissing } from '../system/disk.ts';
+import { ifMissing, makeFolderIn } from '../system/disk.ts';
 import { statOf } from '../system/stat.ts';
 import { refresh } from './stage.ts';
 
@@ -37,7 +37,7 @@ const timesFile = (project: Project): string => path.join(project.gitDir, 'oxenv
 export async function noteTimes(project: Project, when: Noted = 'after-commit'): Promise<void> {
   const index = path.join(project.gitDir, 'index');
   const noted = notedIndex(project, when);
-  await fs.mkdir(path.dirname(noted), { recursive: true });
+  await makeFolderIn(path.dirname(noted));
   await fs.rm(noted, { force: true });
   // Git never writes into its index, it puts a new one in its place. Some disks know no links.
   await fs.link(index, noted).catch(async () => await fs.copyFile(index, noted).catch(ifMissing(undefined)));

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import type { Project } from './project.ts';
+import { makeFolderIn } from '../system/disk.ts';
 
 /**
  * Runs `work` with an index of our own, empty as yet: the user's is neither read nor locked. `env` is for git. What a killed
@@ -12,7 +13,7 @@ export async function withIndex<T>(
   work: (env: { GIT_INDEX_FILE: string }) => Promise<T>,
 ): Promise<T> {
   const index = path.join(gitDir, 'oxenvcs', `index-${randomUUID()}`);
-  await fs.mkdir(path.dirname(index), { recursive: true });
+  await makeFolderIn(path.dirname(index));
   try {
     return await work({ GIT_INDEX_FILE: index });
   } finally {

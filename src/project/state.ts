@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
 import { Failure } from '../model/failures.ts';
-import { ifMissing, readText, writeDurable } from '../system/disk.ts';
+import { flushFolder, ifMissing, makeFolderIn, readText, writeFlushed } from '../system/disk.ts';
 import type { Project } from './project.ts';
 
 /**
@@ -36,8 +36,17 @@ export async function readRecord<S extends v.GenericSchema>(
 
 /** Writes one record; once this returns it survives a power cut. Throws what `makeFolder` throws. */
 export async function writeRecord(file: string, value: object): Promise<void> {
-  await makeFolder(path.dirname(file));
-  await writeDurable(file, `${JSON.stringify(value)}\n`);
+  const folder = path.dirname(file);
+  const write = async () => {
+    await makeFolder(folder);
+    await writeFlushed(file, Buffer.from(`${JSON.stringify(value)}\n`), 0o644, folder);
+  };
+  await write().catch(async (error: NodeJS.ErrnoException) => {
+    // Swept away in this very moment; or the project is, and is not made anew.
+    if (error.code !== 'ENOENT') throw error;
+    await write();
+  });
+  await flushFolder(folder);
 }
 
 /**
@@ -61,7 +70,8 @@ export async function makeFolder(folder: string): Promise<void> {
 /** Moves a damaged file to `.oxenvcs/damaged/`, under a name that is free. */
 export async function setAside(project: Pick<Project, 'root'>, file: string): Promise<string> {
   const folder = path.join(project.root, '.oxenvcs', 'damaged');
-  await fs.mkdir(folder, { recursive: true });
+  await makeFolderIn(path.dirname(folder));
+  await makeFolderIn(folder);
   const target = path.join(folder, `${new Date().toISOString().replace(/[:.]/g, '')}-${path.basename(file)}`);
   // Another process may have been first.
   await fs.rename(file, target).catch(ifMissing(undefined));

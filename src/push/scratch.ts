@@ -3,6 +3,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import { gitLine, tryGit } from '../git/run.ts';
+import { makeFolderIn } from '../system/disk.ts';
 
 /**
  * An object directory of its own for the commits and folders that are made for a transfer alone: when it is over, they are
@@ -16,7 +17,8 @@ export interface Scratch {
 
 export async function openScratch({ root, gitDir }: { root: string; gitDir: string }): Promise<Scratch> {
   const folder = scratchFolder(gitDir);
-  await fs.mkdir(folder, { recursive: true });
+  await makeFolderIn(path.dirname(folder));
+  await makeFolderIn(folder);
   const objects = path.resolve(root, await gitLine(root, ['rev-parse', '--git-path', 'objects']));
   return { folder, env: { GIT_OBJECT_DIRECTORY: folder, GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted(objects) } };
 }
@@ -38,7 +40,7 @@ export async function writeScratch(
   body: Buffer,
 ): Promise<void> {
   const fan = path.join(folder, id.slice(0, 2));
-  await fs.mkdir(fan, { recursive: true });
+  await makeFolderIn(fan);
   const temporary = path.join(fan, `tmp_obj_${process.pid}`);
   await fs.writeFile(
     temporary,

@@ -25,6 +25,16 @@ export async function writeDurable(
 }
 
 /**
+ * Makes a folder in one that is there; one that is there already is fine. Never more: under the name of a disk that was
+ * unplugged, whatever was made would be in its way when it comes back. Throws ENOENT.
+ */
+export async function makeFolderIn(folder: string): Promise<void> {
+  await fs.mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+}
+
+/**
  * Writes many files of one folder, each whole and flushed; their names are flushed once, for all of them. (10,000 small
  * files: 4 s instead of 12 s.) If it throws, some are there and some are not.
  */
