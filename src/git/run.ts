@@ -3,6 +3,7 @@ import { Failure } from '../model/failures.ts';
 import { exists } from '../system/disk.ts';
 import { type Call, type Result, run } from '../system/process.ts';
 import { gitFailure, isTalking } from './failures.ts';
+import { startedBy } from './orphans.ts';
 import { redact } from './redact.ts';
 import { outwaitLock } from './stale-lock.ts';
 import { listenForRetryAfter, traceVariables } from './retry-after.ts';
@@ -59,6 +60,8 @@ const settings = [
   'http.maxRetries=0',
   // Detaching would let a maintenance process outlive us.
   'gc.autoDetach=false',
+  // Means nothing to git: should we be killed, whoever comes after us knows it by this.
+  startedBy(process.pid),
 ].flatMap((setting) => ['-c', setting]);
 
 /** No hook of the user's runs for what we do: one that hangs (reference-transaction, post-index-change) would hang the watcher. */

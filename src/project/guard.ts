@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import lockfile from 'proper-lockfile';
 import * as v from 'valibot';
+import { outliveGitOf } from '../git/orphans.ts';
 import { ifMissing, writeWhole } from '../system/disk.ts';
 import { isAlive } from '../system/process.ts';
 import { runningPrograms } from '../system/processes.ts';
@@ -45,7 +46,8 @@ const timing: Record<Job, typeof short> = {
   publish: short,
   setup: short,
   lock: short,
-  checkout: short,
+  // It moves files: one that has slept in the middle of it goes on with that, and nobody else may have done it meanwhile.
+  checkout: long,
   daemon: long,
 };
 
@@ -127,6 +129,7 @@ export async function alone<T>(
       throw error;
     });
     if (release !== null) {
+      await outliveLast(project, job, release);
       // Beside the work, which need not wait for it. Should it fail: after a SIGKILL the lock is waited for until it is stale.
       const noted = note().catch(() => undefined);
       // Of a lock that is touched rarely it would be noticed late that somebody has swept it away.
@@ -138,6 +141,8 @@ export async function alone<T>(
       } finally {
         deafen?.();
         await Promise.all([noted, retaking]);
+        // While the lock is ours, the note is. One that stays tells that its process was killed.
+        if (release !== null) await fs.rm(noteFile(project, job), { force: true }).catch(() => undefined);
         await release?.();
         held.delete(lockPath);
       }
@@ -147,6 +152,18 @@ export async function alone<T>(
     if (holder === null) await fs.rm(lockPath, { recursive: true, force: true });
     else if (waited >= (holder.pid === null ? withUnknownMs : patienceMs)) return { outcome: 'taken', pid: holder.pid };
     else await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
+/** Gives way to what the last one may have left at work when it was killed. Gives the lock back where that does not end. */
+async function outliveLast(project: Pick<Project, 'root'>, job: Job, release: () => Promise<void>): Promise<void> {
+  try {
+    const left = await readRecord(project, noteFile(project, job), Note);
+    if (left.state !== 'ok' || left.value.host !== os.hostname() || isAlive(left.value.pid)) return;
+    await outliveGitOf(left.value.pid);
+  } catch (error) {
+    await release();
+    throw error;
   }
 }
 

@@ -5,7 +5,7 @@ import { whyNotNow } from '../commit/busy.ts';
 import { gitLine, redact } from '../git/run.ts';
 import { asFailure, Failure } from '../model/failures.ts';
 import { alone } from '../project/guard.ts';
-import { configPath, loadConfig, notCheckedOut, openProject, type Project, statePath } from '../project/project.ts';
+import { configPath, loadConfig, notCheckedOut, openProject, type Project } from '../project/project.ts';
 import { fileLimit, leftOut } from '../push/file-limit.ts';
 import { exists, ifMissing } from '../system/disk.ts';
 import { adoptHistory } from './adopt.ts';
@@ -78,15 +78,7 @@ export async function init(dir: string, options: InitOptions): Promise<Initializ
     url === null ? null : await lookAt(root, url, options.branch ?? config.branch, config.network.timeoutMs);
   if (sight?.state === 'refused') throw sight.failure;
   try {
-    const holder = statePath({ root }, 'setup-holder.json');
-    const work = async () => {
-      try {
-        return await setUp({ root, options, url, sight });
-      } finally {
-        await fs.rm(holder, { force: true });
-      }
-    };
-    const result = await alone({ root }, 'setup', 30_000, work);
+    const result = await alone({ root }, 'setup', 30_000, async () => await setUp({ root, options, url, sight }));
     if (result.outcome === 'done') return result.value;
     throw new Failure('busy', { detail: `${root} is being set up by another oxenvcs (process ${result.pid ?? '?'})` });
   } finally {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs/promises';
 import { Readable, type Writable } from 'node:stream';
@@ -53,7 +53,7 @@ export function run(program: string, args: readonly string[], call: Call): Promi
     let killed: Result['killed'] = null;
     const end = (why: 'timeout' | 'abort') => {
       killed ??= why;
-      killGroup(child);
+      if (child.pid !== undefined) endGroup(child.pid);
     };
     const onAbort = () => end('abort');
     const after = (ms: number | undefined) =>
@@ -131,16 +131,17 @@ export async function startDetached(
   }
 }
 
-/** SIGKILL to the child and all that it started. */
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
+/** SIGKILL to a process that `run` has started, and to all that it started. Fine where it has ended already. */
+export function endGroup(pid: number): void {
   if (process.platform === 'win32') {
-    const kill = spawn('taskkill', ['/pid', String(child.pid), '/T', '/F'], { windowsHide: true, stdio: 'ignore' });
-    kill.on('error', () => child.kill());
-    return;
-  }
+    const kill = spawn('taskkill', ['/pid', String(pid), '/T', '/F'], { windowsHide: true, stdio: 'ignore' });
+    kill.on('error', () => endAll(pid));
+  } else endAll(-pid);
+}
+
+function endAll(pid: number): void {
   try {
-    process.kill(-child.pid, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
   } catch (error) {
     // It has ended already; a Mac says EPERM while the ended ones are not yet fetched.
     if (!['ESRCH', 'EPERM'].includes(String((error as NodeJS.ErrnoException).code))) throw error;

@@ -13,26 +13,52 @@ export interface Running {
 /** All processes that can be seen; null where the system does not tell. */
 export async function runningPrograms(platform: NodeJS.Platform = process.platform): Promise<Running[] | null> {
   if (platform === 'linux') return fromProc();
-  const [program, args] = platform === 'win32' ? ['tasklist', ['/fo', 'csv', '/nh']] : ['ps', ['-Axo', 'pid=,comm=']];
-  const result = await run(program, args, {
-    cwd: os.tmpdir(),
-    env: { ...process.env, LC_ALL: 'C' },
-    timeoutMs: 5000,
-  }).catch(() => null);
-  if (result === null || result.exitCode !== 0) return null;
-  const text = result.stdout.toString('utf8');
+  const text = await told(platform === 'win32' ? ['tasklist', '/fo', 'csv', '/nh'] : ['ps', '-Axo', 'pid=,comm=']);
+  if (text === null) return null;
   return platform === 'win32' ? parseTasklist(text) : parsePs(text);
 }
 
-/** Not by promises: these files are on no disk, and 127 of them took 1.3 ms of the processor instead of 7. */
+/** Processes that were started with `-c SETTING`, as git is; null where the system does not tell. */
+export async function processesWith(
+  setting: string,
+  platform: NodeJS.Platform = process.platform,
+): Promise<number[] | null> {
+  if (platform === 'linux') {
+    const words = `\0-c\0${setting}\0`;
+    return commandLines().flatMap(({ pid, line }) => (line.includes(words) ? [pid] : []));
+  }
+  const ask = `Get-CimInstance Win32_Process -Filter "Name='git.exe'" | % { "$($_.ProcessId) $($_.CommandLine)" }`;
+  const text = await told(
+    platform === 'win32' ? ['powershell', '-NoProfile', '-Command', ask] : ['ps', '-Axwwo', 'pid=,args='],
+  );
+  return text === null ? null : parseArgs(text, setting);
+}
+
+/** Lines of a process number and a command line, of which those with `-c SETTING` are meant. */
+export const parseArgs = (text: string, setting: string): number[] =>
+  text.split(/\r?\n/).flatMap((line) => (`${line} `.includes(` -c ${setting} `) ? [Number.parseInt(line, 10)] : []));
+
+async function told([program = '', ...args]: string[]): Promise<string | null> {
+  const call = { cwd: os.tmpdir(), env: { ...process.env, LC_ALL: 'C' }, timeoutMs: 5000 };
+  const result = await run(program, args, call).catch(() => null);
+  return result === null || result.exitCode !== 0 ? null : result.stdout.toString('utf8');
+}
+
 function fromProc(): Running[] {
-  const found: Running[] = [];
+  return commandLines().flatMap(({ pid, line }) => {
+    // `comm` is cut at 15 characters, and scripts have their interpreter's name.
+    const program = line.split('\0', 1)[0] ?? '';
+    return program === '' ? [] : [{ pid, program: path.basename(program).toLowerCase() }];
+  });
+}
+
+/** Not by promises: these files are on no disk, and 127 of them took 1.3 ms of the processor instead of 7. */
+function commandLines(): { pid: number; line: string }[] {
+  const found: { pid: number; line: string }[] = [];
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     try {
-      // `comm` is cut at 15 characters, and scripts have their interpreter's name.
-      const program = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0', 1)[0] ?? '';
-      if (program !== '') found.push({ pid: Number(pid), program: path.basename(program).toLowerCase() });
+      found.push({ pid: Number(pid), line: readFileSync(`/proc/${pid}/cmdline`, 'utf8') });
     } catch {
       // Processes end while we look.
     }

@@ -104,27 +104,29 @@ test('the lock of a process that was killed is taken at once, not when it has be
   expect(await alone(project, 'watch', 0, async () => 'ours')).toEqual({ outcome: 'done', value: 'ours' });
 });
 
-test('a laptop that has slept for a day still watches; a number that another program has by now does not', async () => {
-  const { project } = await projectWithRemote();
-  const folder = statePath(project, 'watch.lock');
-  const watcher = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)']);
-  const other = spawn('sleep', ['60']);
-  onTestFinished(() => void (watcher.kill() && other.kill()));
-  await fs.mkdir(folder, { recursive: true });
-  const { ino, birthtimeNs } = await fs.stat(folder, { bigint: true });
-  const dayAgo = new Date(Date.now() - 86_400_000);
-  await fs.utimes(folder, dayAgo, dayAgo);
-  const heldBy = async (pid: number | undefined) =>
-    await fs.writeFile(
-      statePath(project, 'watch-holder.json'),
-      JSON.stringify({ v: 1, pid, host: os.hostname(), lock: `${ino}:${birthtimeNs}` }),
-    );
-  await heldBy(watcher.pid);
-  expect(await alone(project, 'watch', 0, async () => 'both')).toEqual({ outcome: 'taken', pid: watcher.pid });
-  await heldBy(other.pid);
-  expect(await whoHas(project, 'watch')).toBeNull();
-  expect(await alone(project, 'watch', 0, async () => 'ours')).toEqual({ outcome: 'done', value: 'ours' });
-});
+test.each(['watch', 'checkout'] as const)(
+  'a laptop that has slept for a day still has its right to %s; a number that another program has by now does not',
+  async (job) => {
+    const { project } = await projectWithRemote();
+    const folder = statePath(project, `${job}.lock`);
+    const watcher = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)']);
+    const other = spawn('sleep', ['60']);
+    onTestFinished(() => void (watcher.kill() && other.kill()));
+    await fs.mkdir(folder, { recursive: true });
+    const { ino, birthtimeNs } = await fs.stat(folder, { bigint: true });
+    const dayAgo = new Date(Date.now() - 86_400_000);
+    await fs.utimes(folder, dayAgo, dayAgo);
+    const heldBy = async (pid: number | undefined) =>
+      await fs.writeFile(
+        statePath(project, `${job}-holder.json`),
+        JSON.stringify({ v: 1, pid, host: os.hostname(), lock: `${ino}:${birthtimeNs}` }),
+      );
+    await heldBy(watcher.pid);
+    expect(await alone(project, job, 0, async () => 'both')).toEqual({ outcome: 'taken', pid: watcher.pid });
+    await heldBy(other.pid);
+    expect(await alone(project, job, 0, async () => 'ours')).toEqual({ outcome: 'done', value: 'ours' });
+  },
+);
 
 /** The number of a process that has ended. */
 function deadPid(): number {
