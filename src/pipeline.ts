@@ -3,6 +3,7 @@ import { isUnderWay } from './checkout/journal.ts';
 import { capture } from './commit/capture.ts';
 import { type Change, changes } from './commit/changes.ts';
 import { commitSave } from './commit/commit.ts';
+import { pendingSaves } from './commit/pending.ts';
 import { parentOf } from './commit/made-on.ts';
 import { bringIndexUp, removeLeftovers } from './commit/user-index.ts';
 import type { DawProfile } from './daw/profile.ts';
@@ -118,6 +119,7 @@ export async function watchAndPublish(
             : [],
         room: async () => await disk.room(),
         capture: async (path, stat) => await capture(root, path, stat),
+        pending: pendingSaves(project),
         // The version is on the disk before it is told, and so is its entry in the queue, where there is room for it.
         commit: async (save, noTimeLeft) =>
           await commitSave(

@@ -20,6 +20,12 @@ export interface Captured {
   oid: string;
 }
 
+/** A save that was captured and is no version yet: each file as it lay then; and session files that were gone. */
+export interface PendingSave {
+  captured: { file: Captured; stat: FileStat }[];
+  deleted: string[];
+}
+
 export interface Settled {
   path: string;
   stat: FileStat;

@@ -76,6 +76,7 @@ export function nextLook(rules: Rules, { slug, why, known }: Waited): number | n
     due(version.since + times.mediaQuiet);
     due(version.since + times.takeHold);
   }
+  if (known.making !== null) due(known.making.since + times.moment);
   if (known.retry !== null) due(known.retry.at);
   due(mediaOnlyDue(rules, known, sortRest(rules, known, now).ready));
   if (slug === 'dirty') due(now + times.look);

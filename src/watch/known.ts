@@ -1,6 +1,6 @@
 import { holdsAudio, isDatabase, isMedia, isSession, packageOf } from '../daw/match.ts';
 import type { DawProfile } from '../daw/profile.ts';
-import type { Captured, FileStat } from '../model/save.ts';
+import type { Captured, FileStat, Save } from '../model/save.ts';
 import { sameStat } from '../system/stat.ts';
 import type { Times } from './times.ts';
 
@@ -23,6 +23,8 @@ export interface Known {
   room: Room;
   /** Saves that were captured, oldest first. All but the last are sealed. */
   versions: readonly Version[];
+  /** What a version is just being made of, be it of gigabytes: looks and captures go on meanwhile. */
+  making: { save: Save; of: 'the oldest' | 'media only'; since: number } | null;
   /** What was committed, as it lay then: should git go on calling it different, it is done with all the same. */
   handled: ReadonlyMap<string, FileStat | null>;
   stirredAt: number;
@@ -82,6 +84,7 @@ export const nothingKnown: Known = {
   open: new Set(),
   room: plenty,
   versions: [],
+  making: null,
   handled: new Map(),
   stirredAt: Number.NEGATIVE_INFINITY,
   mediaOnlyAt: Number.NEGATIVE_INFINITY,
@@ -137,7 +140,8 @@ function sealWhatIsOver({ times }: Rules, before: Known, known: Known, now: numb
     const entry = captured.get(path);
     if (old === current) {
       if (entry?.writing === true && !known.open.has(path)) captured.set(path, { ...entry, writing: false });
-    } else if (entry?.writing === true && now - (old?.since ?? now) < times.openPatience) captured.delete(path);
+    } else if (entry?.writing === true && now - (old?.since ?? now) < times.openPatience && !isMade(before, version))
+      captured.delete(path);
     // Saves that follow each other within the quiet time are one: only what was at rest begins a new one.
     else if (old === undefined || inVersion(version, path, old)) sealed = true;
   }
@@ -146,6 +150,10 @@ function sealWhatIsOver({ times }: Rules, before: Known, known: Known, now: numb
     ? before.versions.slice(0, -1)
     : [...before.versions.slice(0, -1), rest];
 }
+
+/** Is it being made just now? Then nothing is added to it any more, and nothing taken away. */
+export const isMade = ({ making, versions }: Known, version: Version): boolean =>
+  making?.of === 'the oldest' && versions[0] === version;
 
 function sessionPaths(...all: Known[]): Set<string> {
   const paths = new Set<string>();

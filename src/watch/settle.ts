@@ -23,8 +23,11 @@ import { done, fitsAny, nextSave, takeIn, thatFit, unsettle, withDeletions } fro
  *
  * A session that has settled is captured at once; what is waited for afterwards (a growing take, a file still open) delays
  * only the version. A save that comes meanwhile seals the waiting version, which is then made first, without the take.
+ * While a version is made, which takes minutes where there are gigabytes, saves are captured as ever.
  */
-export type State = { known: Known } & (Waiting | { slug: 'committing'; save: Save });
+export type State = { known: Known } & Slug;
+
+type Slug = Waiting | { slug: 'committing' };
 
 type Waiting =
   | { slug: 'clean' }
@@ -59,11 +62,15 @@ export type Action = { do: 'capture'; files: Settled[] } | { do: 'commit'; save:
 
 export interface Step {
   state: State;
-  /** To be done now, and answered by its event before the next one. */
+  /** To be done now. A capture is answered by its event before the next one; looks go on while a commit is made. */
   action: Action | null;
 }
 
-export const begin: State = { slug: 'clean', known: nothingKnown };
+/** With what was captured before this process, and cannot be captured anew. */
+export const begin = (overwritten: readonly Version[] = []): State => ({
+  slug: 'clean',
+  known: { ...nothingKnown, versions: overwritten },
+});
 
 /** `now`: ms on a clock that never goes back. */
 export function step(rules: Rules, state: State, event: Event, now: number): Step {
@@ -72,8 +79,8 @@ export function step(rules: Rules, state: State, event: Event, now: number): Ste
   if (event.type === 'look') return decide(rules, track(rules, known, event, now));
   if (event.type === 'captured') return decide(rules, takeIn(known, event.captured, event.moved, now));
   if (event.type === 'end') return decide(rules, { ...known, retry: null, ending: { bytes: rules.times.endBytes } });
-  if (state.slug !== 'committing') throw new Error(`told of a commit while ${state.slug}`);
-  return decide(rules, conclude(rules, known, state.save, event.result, now));
+  if (known.making === null) throw new Error(`told of a commit while ${state.slug}`);
+  return decide(rules, conclude(rules, known, known.making, event.result, now));
 }
 
 function stirred(state: State, now: number): State {
@@ -81,18 +88,23 @@ function stirred(state: State, now: number): State {
   return state.slug === 'clean' ? { slug: 'dirty', known } : { ...state, known };
 }
 
-function conclude(rules: Rules, known: Known, save: Save, result: Committed, now: number): Known {
+function conclude(
+  rules: Rules,
+  known: Known,
+  made: NonNullable<Known['making']>,
+  result: Committed,
+  now: number,
+): Known {
   if (result.outcome === 'later') return later(rules, known, result.reason, now);
   if (result.outcome === 'moved') return unsettle(known, result.paths, now) ?? later(rules, known, 'files moved', now);
-  return done(known, save, now);
+  return done(known, made, now);
 }
 
-/** Backs off: 1, 2, 4 … 30 s. In the end there is no later. */
+/** Backs off: 1, 2, 4 … 30 s. In the end there is no later: what is captured is kept for the next start. */
 function later({ times }: Rules, known: Known, reason: string, now: number): Known {
-  if (known.ending !== null) return { ...known, versions: [], files: new Map() };
   const tries = (known.retry?.tries ?? 0) + 1;
-  const wait = Math.min(times.lastRetry, times.firstRetry * 2 ** (tries - 1));
-  return { ...known, retry: { tries, at: now + wait, reason } };
+  const wait = known.ending ? Number.POSITIVE_INFINITY : Math.min(times.lastRetry, times.firstRetry * 2 ** (tries - 1));
+  return { ...known, making: null, retry: { tries, at: now + wait, reason } };
 }
 
 function decide(rules: Rules, before: Known): Step {
@@ -100,9 +112,12 @@ function decide(rules: Rules, before: Known): Step {
   const settled = settledUnits(rules, before, now);
   const wanted = toCapture(before, settled);
   const files = thatFit(before, wanted);
-  if (files.length > 0)
-    return { state: { known: before, slug: 'settling', paths: pathsOf(files) }, action: { do: 'capture', files } };
+  if (files.length > 0) {
+    const during: Slug = before.making ? { slug: 'committing' } : { slug: 'settling', paths: pathsOf(files) };
+    return { state: { known: before, ...during }, action: { do: 'capture', files } };
+  }
   const known = withDeletions(before, settled, now);
+  if (known.making !== null) return { state: { known, slug: 'committing' }, action: null };
   const [version] = known.versions;
   const waiting = version ? whatItWaitsFor(rules, known, version, now) : withoutVersion(rules, known, wanted, now);
   if (waiting !== null) return { state: { known, ...waiting }, action: null };
@@ -112,7 +127,8 @@ function decide(rules: Rules, before: Known): Step {
     return { state: { known, slug: 'held', why: 'later', paths }, action: null };
   // In the end there may be no time for what is left.
   if (paths.length === 0) return { state: { known, slug: 'held', why: 'media-only', paths }, action: null };
-  return { state: { known, slug: 'committing', save }, action: { do: 'commit', save } };
+  const making = { save, of: version ? 'the oldest' : 'media only', since: now } as const;
+  return { state: { known: { ...known, making }, slug: 'committing' }, action: { do: 'commit', save } };
 }
 
 /** Session files that have settled and are in no version yet. */

@@ -26,6 +26,8 @@ export interface Times {
   openPatience: number;
   /** After the first event a burst is let pass before the look. Ardour's longest took 17 ms. */
   burst: number;
+  /** A version that takes longer than this to be made is noted on the disk, should we be killed meanwhile. A guess. */
+  moment: number;
   /** While no version can be made (a merge, a foreign index.lock) it is tried after this, then after twice as long … */
   firstRetry: number;
   /** … up to this. */
@@ -52,6 +54,7 @@ export function timesOf(settings: Config['watch']): Times {
     look: Math.max(20, Math.min(1000, quiet / 3)),
     openPatience: 60_000,
     burst: 50,
+    moment: 1000,
     firstRetry: 1000,
     lastRetry: 30_000,
     end: 4000,

@@ -1,7 +1,8 @@
-import type { Captured, FileStat, Save, Settled } from '../model/save.ts';
+import type { Captured, FileStat, PendingSave, Save, Settled } from '../model/save.ts';
 import { sameStat } from '../system/stat.ts';
 import {
   isCaptured,
+  isMade,
   isTake,
   type Known,
   type Named,
@@ -45,16 +46,46 @@ export function withDeletions(known: Known, settled: readonly string[], now: num
   return withLast(known, { ...version, deleted: new Set([...version.deleted, ...gone]) });
 }
 
-function openVersion({ versions }: Known, now: number): Version {
-  const last = versions.at(-1);
-  return last === undefined || last.sealed
+function openVersion(known: Known, now: number): Version {
+  const last = known.versions.at(-1);
+  return last === undefined || last.sealed || isMade(known, last)
     ? { captured: new Map(), deleted: new Set(), since: now, sealed: false }
     : last;
 }
 
 function withLast(known: Known, version: Version): Known {
-  const sealed = known.versions.filter((one) => one.sealed);
-  return { ...known, versions: [...sealed, version] };
+  const before = known.versions.filter((one) => one.sealed || isMade(known, one));
+  return { ...known, versions: [...before.map((one) => ({ ...one, sealed: true })), version] };
+}
+
+/**
+ * The captured saves that must outlive this process, oldest first: the DAW may save over them any moment. One that is
+ * just being made will be a version in a moment, as a rule, and until then it still lies as it was captured.
+ */
+export function toOutlive({ times }: Rules, known: Known, now: number): PendingSave[] {
+  const { making, versions } = known;
+  const [first] = versions;
+  const inAMoment = versions.length === 1 && making?.of === 'the oldest' && first?.sealed === false;
+  if (inAMoment && now - making.since < times.moment) return [];
+  return versions.map(({ captured, deleted }) => ({
+    captured: [...captured.values()].map(({ file, stat }) => ({ file, stat })),
+    deleted: [...deleted],
+  }));
+}
+
+/** Of what outlived the process before this one: all that is not captured anew anyhow, for it still lies so (`now`). */
+export function overwritten(saves: readonly PendingSave[], now: ReadonlyMap<string, FileStat | null>): Version[] {
+  const lies = (path: string) => now.get(path) ?? null;
+  const isThere = ({ captured, deleted }: PendingSave) =>
+    captured.every(({ file, stat }) => sameStat(stat, lies(file.path))) && deleted.every((path) => lies(path) === null);
+  const last = saves.at(-1);
+  const gone = last !== undefined && isThere(last) ? saves.slice(0, -1) : saves;
+  return gone.map(({ captured, deleted }) => ({
+    captured: new Map(captured.map(({ file, stat }) => [file.path, { file, stat, writing: false }])),
+    deleted: new Set(deleted),
+    since: Number.NEGATIVE_INFINITY,
+    sealed: true,
+  }));
 }
 
 /** What is handed over: the oldest captured save if there is one, and all else that has settled. */
@@ -115,8 +146,9 @@ function budgetOf({ room, ending }: Known): { takes: (file: Tracked) => boolean 
 }
 
 /** What was handed over is committed, or was so already. */
-export function done(known: Known, save: Save, now: number): Known {
-  const [version, ...versions] = known.versions;
+export function done(known: Known, { save, of }: NonNullable<Known['making']>, now: number): Known {
+  const [version, versions] =
+    of === 'the oldest' ? [known.versions[0], known.versions.slice(1)] : [undefined, known.versions];
   const handled = new Map<string, FileStat | null>(known.handled);
   for (const [path, { stat }] of version?.captured ?? []) handled.set(path, stat);
   for (const { path, stat } of save.settled) handled.set(path, stat);
@@ -132,21 +164,25 @@ export function done(known: Known, save: Save, now: number): Known {
     files,
     handled,
     versions,
+    making: null,
     mediaOnlyAt: version === undefined ? now : known.mediaOnlyAt,
     retry: null,
     ending: known.ending && { bytes: known.ending.bytes - taken },
   };
 }
 
-/** Of what was handed over, these moved; null if nothing of it is known to be able to. */
+/** Of what was handed over, these moved, or are gone; null if nothing of it is known to be able to. */
 export function unsettle(known: Known, paths: readonly string[], now: number): Known | null {
   const files = new Map(known.files);
+  const handedOver = new Map(known.making?.save.settled.map(({ path, stat }) => [path, stat]));
   let found = false;
   for (const path of paths) {
+    const settled = handedOver.get(path);
+    if (settled === undefined) continue;
     const file = files.get(path);
-    if (file === undefined || file.kind === 'session') continue;
-    files.set(path, { ...file, since: now });
+    // A look may have seen it move meanwhile.
+    if (file !== undefined && sameStat(file.stat, settled)) files.set(path, { ...file, since: now });
     found = true;
   }
-  return found ? { ...known, files } : null;
+  return found ? { ...known, files, making: null } : null;
 }

@@ -3,19 +3,20 @@ import { isSession } from '../daw/match.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import type { Config } from '../model/config.ts';
 import { asFailure, Failure } from '../model/failures.ts';
-import type { Captured, Committed, FileStat, Save } from '../model/save.ts';
+import type { Captured, Committed, FileStat, PendingSave, Save } from '../model/save.ts';
 import type { Clock } from '../system/clock.ts';
 import { exists } from '../system/disk.ts';
 import { networkDrive } from '../system/network-drive.ts';
-import { unreadableAmong } from '../system/stat.ts';
+import { statAll, unreadableAmong } from '../system/stat.ts';
 import { captureAhead } from './ahead.ts';
 import { makeBell } from './bell.ts';
 import { aboutToSettle, inQuestion, nextLook, scanPause } from './due.ts';
-import { growingTakes, type Room } from './known.ts';
+import { growingTakes, type Room, type Version } from './known.ts';
 import { type Difference, lookAt, openNow, temporaryBeside, worthFollowing } from './look.ts';
 import { type Action, begin, type Event, type State, step, type Why } from './settle.ts';
 import { detailOf } from './tell.ts';
 import { timesOf } from './times.ts';
+import { overwritten, toOutlive } from './version.ts';
 import { startWake } from './wake.ts';
 
 /** What the watch stage needs from the others. */
@@ -30,6 +31,8 @@ export interface WatchPorts {
   changes: () => Promise<Difference[]>;
   /** Stores a file's bytes the moment it has settled. */
   capture: (path: string, stat: FileStat) => Promise<Captured | 'moved'>;
+  /** The captured saves that are no versions yet, on the disk, should this process be killed. */
+  pending: { read: () => Promise<PendingSave[]>; note: (saves: PendingSave[]) => Promise<void> };
   /** How much may still be stored. */
   room: () => Promise<Room>;
   /** Makes the version. The signal is aborted when there is no time left for it. */
@@ -66,7 +69,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   const ahead = captureAhead(ports.capture);
   const noTimeLeft = new AbortController();
   const over = new AbortController();
-  let state = begin;
+  let state = begin(await leftBefore(ports));
   let differences: Difference[] = [];
   let blind = false;
   /** The comparisons with HEAD: how long the last one took, ms, and how many have found nothing since something stirred. */
@@ -100,17 +103,32 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     become(step(rules, state, { type: 'stirred' }, now).state);
   };
 
-  const advance = async (event: Event, at = clock.monotonic()) => {
-    let now = at;
-    for (let next: Event | null = event; next !== null; now = clock.monotonic()) {
-      const { state: after, action } = step(rules, state, next, now);
-      become(after);
-      next = action === null ? null : await perform(action);
-    }
+  let advanced = Promise.resolve();
+  /** One event after the other, each with all that follows from it. */
+  const advance = async (event: Event, at?: number) => {
+    const turn = advanced.then(async () => {
+      let now = at ?? clock.monotonic();
+      for (let next: Event | null = event; next !== null; now = clock.monotonic()) {
+        const { state: after, action } = step(rules, state, next, now);
+        become(after);
+        next = action === null ? null : await perform(action);
+      }
+      await notePending();
+    });
+    advanced = turn.catch(() => undefined); // told to whoever asked for it
+    await turn;
   };
 
-  const perform = async (action: Action): Promise<Event> => {
-    if (action.do === 'commit') return { type: 'committed', result: await commit(action.save) };
+  const notePending = async () =>
+    await ports.pending.note(toOutlive(rules, state.known, clock.monotonic())).catch(trouble);
+
+  const perform = async (action: Action): Promise<Event | null> => {
+    if (action.do === 'commit') {
+      // What is a version by now must not become one again, after the next.
+      await notePending();
+      making = make(action.save);
+      return null;
+    }
     const captured: Captured[] = [];
     const moved: string[] = [];
     for (const file of action.files) {
@@ -123,6 +141,20 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     }
     return { type: 'captured', captured, moved };
   };
+
+  /** The version that is being made, with those that follow from it. */
+  let making: Promise<void> = Promise.resolve();
+  /** Its end is waited for by nobody: minutes may pass, in which the next save must be seen and captured. */
+  const make = async (save: Save): Promise<void> => {
+    try {
+      await advance({ type: 'committed', result: await commit(save) });
+    } catch (thrown) {
+      broken ??= { thrown };
+    }
+    bell.ring();
+  };
+  /** What has ended the watch, of what goes on beside it. */
+  let broken: { thrown: unknown } | null = null;
 
   const commit = async (save: Save): Promise<Committed> => {
     if (noTimeLeft.signal.aborted) return { outcome: 'later', reason: 'no time was left for it' };
@@ -202,16 +234,26 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
       blind = true;
       tell({ event: 'scanning', reason: `the project lies on a network drive, ${drive}` });
     }
-    while (!signal.aborted) {
+    while (!signal.aborted && broken === null) {
       await pass().catch(trouble);
       if (!signal.aborted) await nap();
     }
     await advance({ type: 'end' });
     // What has settled since the last look is still taken along.
     await pass();
+    while (state.known.making !== null && broken === null) await making;
+    if (broken !== null) throw (broken as { thrown: unknown }).thrown;
   } finally {
     signal.removeEventListener('abort', onEnd);
     over.abort();
+    noTimeLeft.abort();
+    await making;
     await wake.close();
   }
+}
+
+async function leftBefore({ root, pending }: WatchPorts): Promise<Version[]> {
+  const saves = await pending.read();
+  const paths = saves.flatMap(({ captured, deleted }) => [...captured.map(({ file }) => file.path), ...deleted]);
+  return overwritten(saves, await statAll(root, paths));
 }

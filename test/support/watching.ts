@@ -2,6 +2,7 @@ import { onTestFinished } from 'vitest';
 import { capture } from '../../src/commit/capture.ts';
 import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
+import { pendingSaves } from '../../src/commit/pending.ts';
 import { profileNamed } from '../../src/daw/match.ts';
 import { git } from '../../src/git/run.ts';
 import { type Config, defaults } from '../../src/model/config.ts';
@@ -56,6 +57,7 @@ export async function watching(
     changes: async () => await changes(root),
     room: async () => plenty,
     capture: async (path, stat) => await capture(root, path, stat),
+    pending: pendingSaves(project),
     commit: async (save) => await commitSave(project, save),
     tell: (event) => events.push(event),
     ...ports,

@@ -20,7 +20,7 @@ export interface Seen {
 
 /** The detector on a disk and a clock of our own: what is captured is named by the state it was in. */
 export class Machine {
-  state: State = begin;
+  state: State = begin();
   /** s */
   time = 0;
   /** Every save that was handed over. */
@@ -29,6 +29,8 @@ export class Machine {
   readonly captures: Settled[] = [];
   /** What becomes of the next saves; then they are committed. */
   readonly outcomes: Committed[] = [];
+  /** What is handed over takes until `finish`. */
+  slow = false;
   /** These move while they are captured. */
   readonly slippery = new Set<string>();
   readonly rules: { times: typeof times; profile: DawProfile };
@@ -80,11 +82,18 @@ export class Machine {
     }
   }
 
-  private answer(action: Action): Event {
+  /** The version that was being made is made, or what becomes of it. */
+  finish(result: Committed = this.outcomes.shift() ?? { outcome: 'committed', commit: `commit ${this.saves.length}` }) {
+    this.feed({ type: 'committed', result });
+  }
+
+  private answer(action: Action): Event | null {
     if (action.do === 'commit') {
       this.saves.push(action.save);
       const commit = `commit ${this.saves.length}`;
-      return { type: 'committed', result: this.outcomes.shift() ?? { outcome: 'committed', commit } };
+      return this.slow
+        ? null
+        : { type: 'committed', result: this.outcomes.shift() ?? { outcome: 'committed', commit } };
     }
     this.captures.push(...action.files);
     const captured = action.files.filter(({ path }) => !this.slippery.has(path));

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { inQuestion, scanPause } from '../../src/watch/due.ts';
 import { growingTakes } from '../../src/watch/known.ts';
+import { begin } from '../../src/watch/settle.ts';
+import { overwritten, toOutlive } from '../../src/watch/version.ts';
 import { Machine, nth, times } from './machine.ts';
 
 test('a save is captured and committed once it has been quiet for 3 s, not before', () => {
@@ -269,6 +271,89 @@ test('media do not become a version of their own while another take grows', () =
   expect(m.told).toEqual([]);
   m.watch(700, 714, { 'Take1.wav': 1, 'Take2.wav': 699 });
   expect(m.told).toEqual(['Take1.wav@1 Take2.wav@699']);
+});
+
+test('while a version is made for minutes every save is captured, and becomes a version of its own, in order', () => {
+  const m = new Machine();
+  m.slow = true;
+  m.watch(0, 15, { 'Song.als': 1, 'Take.wav': 1 });
+  expect(m.name).toBe('committing');
+  m.watch(16, 20, { 'Song.als': 2, 'Take.wav': 1 });
+  m.watch(21, 25, { 'Song.als': 3, 'Take.wav': 1 });
+  expect(m.name).toBe('committing');
+  expect(m.captures.map(({ stat }) => Number(stat.mtimeNs))).toEqual([1, 2, 3]);
+  expect(m.told).toEqual(['Song.als@1 Take.wav@1']);
+  m.finish();
+  m.finish();
+  m.finish();
+  expect(m.told).toEqual(['Song.als@1 Take.wav@1', 'Song.als@2', 'Song.als@3']);
+  expect(m.look(26, {})).toBe('clean');
+});
+
+test('a save while a version of media only is made is not lost with it', () => {
+  const m = new Machine();
+  m.slow = true;
+  m.watch(0, 16, { 'Take.wav': 1 });
+  m.watch(600, 601, { 'Take.wav': 1 });
+  m.watch(602, 606, { 'Take.wav': 1, 'Song.als': 1 });
+  m.finish();
+  expect(m.told).toEqual(['Take.wav@1', 'Song.als@1']);
+});
+
+test('a version that cannot be made after all takes in nothing of the save that came meanwhile, and waits no longer', () => {
+  const m = new Machine();
+  m.slow = true;
+  m.watch(0, 15, { 'Song.als': 1, 'Take.wav': 1 });
+  m.watch(16, 20, { 'Song.als': 2, 'Take.wav': 2 });
+  m.finish({ outcome: 'moved', paths: ['Take.wav'] });
+  m.finish();
+  expect(m.told.slice(1)).toEqual(['Song.als@1 …Take.wav']);
+  m.watch(21, 31, { 'Song.als': 2, 'Take.wav': 2 });
+  expect(m.told.slice(2)).toEqual(['Song.als@2 Take.wav@2']);
+});
+
+test('a take that is gone before its version is made is not waited for', () => {
+  const m = new Machine();
+  m.slow = true;
+  m.watch(0, 15, { 'Song.als': 1, 'Take.wav': 1 });
+  m.look(16, { 'Song.als': 1 });
+  m.finish({ outcome: 'moved', paths: ['Take.wav'] });
+  expect(m.told.slice(1)).toEqual(['Song.als@1']);
+});
+
+test('captured saves outlive the process, but for one that is a version in a moment', () => {
+  const m = new Machine();
+  m.slow = true;
+  const kept = () => toOutlive(m.rules, m.state.known, m.time * 1000).map(({ captured }) => captured[0]?.file.oid);
+  m.watch(0, 5, { 'Song.als': 1, 'Take.wav': 1 });
+  expect(kept()).toEqual(['Song.als@1']);
+  m.watch(6, 15, { 'Song.als': 1, 'Take.wav': 1 });
+  expect(m.name).toBe('committing');
+  expect(kept()).toEqual([]);
+  m.look(16, { 'Song.als': 1, 'Take.wav': 1 });
+  expect(kept()).toEqual(['Song.als@1']);
+  m.watch(17, 20, { 'Song.als': 2, 'Take.wav': 1 });
+  expect(kept()).toEqual(['Song.als@1', 'Song.als@2']);
+  m.finish();
+  expect(kept()).toEqual([]);
+});
+
+test('of what outlived the process only what was saved over is taken up: the rest is captured anew', () => {
+  const save = (n: number) => ({
+    captured: [{ file: { path: 'Song.als', mode: '100644' as const, oid: `Song.als@${n}` }, stat: nth(n) }],
+    deleted: ['Old.als'],
+  });
+  const takenUp = (lies: Record<string, number>) =>
+    overwritten([save(1), save(2)], new Map(Object.entries(lies).map(([path, n]) => [path, nth(n)]))).map(
+      ({ captured }) => captured.get('Song.als')?.file.oid,
+    );
+  expect(takenUp({ 'Song.als': 2 })).toEqual(['Song.als@1']);
+  expect(takenUp({ 'Song.als': 3 })).toEqual(['Song.als@1', 'Song.als@2']);
+  expect(takenUp({ 'Song.als': 2, 'Old.als': 1 })).toEqual(['Song.als@1', 'Song.als@2']);
+  const m = new Machine();
+  m.state = begin(overwritten([save(1), save(2)], new Map([['Song.als', nth(3)]])));
+  m.watch(0, 3, { 'Song.als': 3 });
+  expect(m.told).toEqual(['Song.als@1 -Old.als', 'Song.als@2 -Old.als', 'Song.als@3']);
 });
 
 test('while no version can be made it backs off, and every save made meanwhile follows in order', () => {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { commitSave } from '../../src/commit/commit.ts';
 import { git, tryGit } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
+import { systemClock } from '../../src/system/clock.ts';
 import type { startWake } from '../../src/watch/wake.ts';
 import { projectWithRemote, statusLines } from '../support/project.ts';
 import { write } from '../support/sandbox.ts';
@@ -120,6 +121,28 @@ test('a session that is saved under another name, renamed or deleted: the old on
   expect(version?.files).toEqual({ 'Old.als': null, 'Song.als': null, '- 🎸 New.als': 'old' });
 });
 
+test('while the takes of a version are stored, for minutes, each save is captured and becomes a version of its own', async () => {
+  const project = await song({ '.gitattributes': '*.wav filter=slow\n' });
+  const disk = path.join(project.gitDir, 'the disk is slow');
+  await write(project.gitDir, { 'the disk is slow': '' });
+  await git(project.root, ['config', 'filter.slow.clean', `while [ -e "${disk}" ]; do sleep 0.05; done; cat`]);
+  const watch = await watching(project, { settings: { mediaQuietSeconds: 0.3 } });
+  await write(project.root, { 'Song.als': 'two', 'Take.wav': 'take' });
+  const states = () => watch.events.flatMap((event) => (event.event === 'state' ? [event.state] : []));
+  await watch.until('its version is being made', () => states().includes('committing'));
+  for (const text of ['three', 'four']) {
+    await write(project.root, { 'Song.als': text });
+    await watch.until('it is captured', async () => await isStored(project, text));
+  }
+  expect(states().at(-1)).toBe('committing');
+  await fs.rm(disk);
+  expect((await watch.versions(3)).map(({ files }) => files)).toEqual([
+    { 'Song.als': 'two', 'Take.wav': 'take' },
+    { 'Song.als': 'three' },
+    { 'Song.als': 'four' },
+  ]);
+});
+
 test('in the middle of a merge it waits, and every save made meanwhile becomes its version afterwards', async () => {
   const project = await song();
   const watch = await watching(project);
@@ -223,6 +246,8 @@ test('a commit that takes too long at the end is told that there is no time left
   const project = await song();
   let told = false;
   const watch = await watching(project, {
+    // The 4 s that it gets pass in 0.4.
+    clock: { ...systemClock, sleep: async (ms, until) => await systemClock.sleep(ms === 4000 ? 400 : ms, until) },
     commit: async (_save, noTimeLeft) =>
       await new Promise((resolve) => {
         noTimeLeft.addEventListener('abort', () => {
