@@ -5,7 +5,6 @@ import { git } from '../git/run.ts';
 import type { PendingSave } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
-import { removeDurable } from '../system/disk.ts';
 
 /**
  * What was captured and is no version yet, because a take still grows, a merge is under way, or gigabytes are stored. The
@@ -16,7 +15,7 @@ import { removeDurable } from '../system/disk.ts';
 const digits = v.pipe(v.string(), v.regex(/^-?\d+$/));
 const Journal = v.object({
   v: v.literal(1),
-  /** Refs are shared by the worktrees of a repository; these are ours. */
+  /** Refs are shared by the worktrees of a repository; these are ours. It stays the same. */
   id: v.pipe(v.string(), v.uuid()),
   /** Oldest first. */
   saves: v.array(
@@ -43,19 +42,14 @@ export interface Pending {
 export function pendingSaves(project: Project): Pending {
   const { root, gitDir } = project;
   const file = path.join(gitDir, 'oxenvcs', 'pending-saves.json');
-  let id: string = randomUUID();
+  let id: string | null = null;
   /** What the file holds; null: it has to be written anew. */
   let noted: string | null = '[]';
-  const prefix = () => `refs/oxenvcs/captured/${id}/`;
 
-  /** Lets these blobs have a ref, and no others. */
-  const keep = async (oids: ReadonlySet<string>): Promise<void> => {
-    const names = (await git(root, ['for-each-ref', '--format=%(refname)', prefix()])).split('\n').filter(Boolean);
-    const has = new Set(names.map((name) => name.slice(prefix().length)));
-    const lines = [
-      ...[...oids].filter((oid) => !has.has(oid)).map((oid) => `update ${prefix()}${oid} ${oid}\n`),
-      ...[...has].filter((oid) => !oids.has(oid)).map((oid) => `delete ${prefix()}${oid}\n`),
-    ];
+  const write = async (saves: Saves): Promise<void> => {
+    await writeRecord(file, { v: 1, id, saves });
+  };
+  const changeRefs = async (lines: string[]): Promise<void> => {
     if (lines.length > 0) await git(root, ['update-ref', '--stdin'], { input: lines.join('') });
   };
 
@@ -64,7 +58,7 @@ export function pendingSaves(project: Project): Pending {
       const read = await readRecord(project, file, Journal);
       if (read.state !== 'ok') return [];
       ({ id } = read.value);
-      noted = null;
+      noted = JSON.stringify(read.value.saves);
       const there = await blobsThere(root, read.value.saves);
       return fromJson(read.value.saves.filter(({ captured }) => captured.every((one) => there.has(one.file.oid))));
     },
@@ -73,11 +67,20 @@ export function pendingSaves(project: Project): Pending {
       const text = JSON.stringify(value);
       if (text === noted) return;
       noted = null;
-      const oids = new Set(saves.flatMap(({ captured }) => captured.map((one) => one.file.oid)));
-      // As long as there are refs of ours the file says which.
-      if (saves.length > 0) await writeRecord(file, { v: 1, id, saves: value });
-      await keep(oids);
-      if (saves.length === 0) await removeDurable(file);
+      if (id === null) {
+        id = randomUUID();
+        await write([]);
+      }
+      const prefix = `refs/oxenvcs/captured/${id}/`;
+      const refs = await git(root, ['for-each-ref', '--format=%(refname)', prefix]);
+      const has = new Set(refs.split('\n').map((ref) => ref.slice(prefix.length)));
+      const wanted = new Set(saves.flatMap(({ captured }) => captured.map((one) => one.file.oid)));
+      // Whenever it ends in between: what is noted has its refs.
+      await changeRefs([...wanted].filter((oid) => !has.has(oid)).map((oid) => `update ${prefix}${oid} ${oid}\n`));
+      await write(value);
+      await changeRefs(
+        [...has].filter((oid) => oid !== '' && !wanted.has(oid)).map((oid) => `delete ${prefix}${oid}\n`),
+      );
       noted = text;
     },
   };

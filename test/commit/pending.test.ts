@@ -34,7 +34,15 @@ test('what was noted is read by the next process as it was, in order, and no pru
   expect((await refs(project)).split('\n')).toHaveLength(2);
   await next.note([]);
   expect(await refs(project)).toBe('');
-  await expect(fs.access(journal(project))).rejects.toThrow('ENOENT');
+  expect(await pendingSaves(project).read()).toEqual([]);
+});
+
+test('nothing is noted that no ref keeps: it might be pruned before it is a version', async () => {
+  const { project } = await projectWithRemote();
+  // Where the refs are to lie.
+  await git(project.root, ['update-ref', 'refs/oxenvcs/captured', 'HEAD']);
+  await expect(pendingSaves(project).note([await saveOf(project, 'two')])).rejects.toThrow('refs/oxenvcs/captured');
+  expect(await pendingSaves(project).read()).toEqual([]);
 });
 
 test('a save whose bytes were pruned away all the same is left out: nothing could be made of it', async () => {

@@ -84,7 +84,7 @@ test('saves that were captured and wait outlive a SIGKILL and a `git prune`: eac
       async () =>
         (await git(song, ['status', '--porcelain', '--', 'Song.als'])) === '' &&
         (await git(song, ['show', 'HEAD:Song.als'])) === wanted.at(-1) &&
-        (await fs.readFile(journal, 'utf8').catch(() => null)) === null,
+        (await fs.readFile(journal, 'utf8').catch(() => '"saves":[]')).includes('"saves":[]'),
     );
     await next.kill(pick(['SIGKILL', 'SIGTERM']));
     const commits = (await git(song, ['log', '--reverse', '--format=%H', '--', 'Song.als'])).trim().split('\n');
