@@ -7,6 +7,7 @@ import { gitFailure } from '../git/failures.ts';
 import { redact } from '../git/redact.ts';
 import { tryGit } from '../git/run.ts';
 import { asFailure, Failure } from '../model/failures.ts';
+import { isSsh } from '../network/ssh.ts';
 import { openProject, type Project, remoteUrl, statePath } from '../project/project.ts';
 import { run } from '../system/process.ts';
 
@@ -101,9 +102,6 @@ export function remoteFinding(
     );
   return bad(failure.message, failure.hint);
 }
-
-/** `ssh://…`, or git's short form `host:path`. */
-const isSsh = (url: string): boolean => /^(git\+)?ssh:/.test(url) || (!url.includes('://') && /^[^/\\]{2,}:/.test(url));
 
 async function agentState(): Promise<Keys['agent']> {
   const address = process.env['SSH_AUTH_SOCK'];

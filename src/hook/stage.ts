@@ -2,6 +2,7 @@ import { tryGit } from '../git/run.ts';
 import { capabilities, learn } from '../lock/capabilities.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
 import { probeNegotiation } from '../lock/probe.ts';
+import { isSsh } from '../network/ssh.ts';
 import type { Project } from '../project/project.ts';
 import { missingBytes } from '../push/plan.ts';
 import { prepareParts } from '../push/prepare.ts';
@@ -63,10 +64,6 @@ export function branchesIn(lines: string): Pushed[] {
 }
 
 const isId = (text: string): boolean => /^[0-9a-f]{40,64}$/.test(text) && !/^0+$/.test(text);
-
-/** Git's own rule: `host:path`, or a scheme with ssh in it. Pure. */
-export const isSsh = (url: string): boolean =>
-  /^(ssh|git\+ssh|ssh\+git):\/\//.test(url) || /^[^/]{2,}:(?!\/\/)/.test(url);
 
 /** Will git find what lies on the remote already? What is not known yet is found out now, for the next push. */
 async function willAsk(ctx: LockContext, known: readonly string[]): Promise<boolean> {

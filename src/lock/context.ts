@@ -23,6 +23,8 @@ export interface LockContext {
   settings: Pick<Config, 'lock' | 'network' | 'push'>;
   clock: Clock;
   signal?: AbortSignal;
+  /** For all that talks to the remote: one connection that it shares (network/share.ts). */
+  connection?: Record<string, string>;
   /** Told of each push how much of it is written, as it goes. */
   onWritten?: (written: Written) => void;
 }

@@ -103,5 +103,6 @@ function failed(ctx: LockContext, result: Parameters<typeof sortFailure>[0], com
 
 const options = (ctx: LockContext) => ({
   timeoutMs: ctx.settings.network.timeoutMs,
+  env: { ...ctx.connection },
   ...(ctx.signal ? { signal: ctx.signal } : {}),
 });

@@ -67,6 +67,7 @@ export async function probeNegotiation(ctx: LockContext, tip: string): Promise<b
   const ask = ['fetch', '--quiet', '--negotiate-only', `--negotiation-tip=${tip}`, '--', ctx.remote.url];
   const asked = await tryGit(ctx.root, ['-c', 'protocol.version=2', ...ask], {
     timeoutMs: ctx.settings.network.timeoutMs,
+    env: { ...ctx.connection },
     ...(ctx.signal ? { signal: ctx.signal } : {}),
   });
   if (asked.exitCode === 0) return asked.stdout.toString('utf8').includes(tip);

@@ -25,6 +25,8 @@ export interface Upload {
   /** Settings of git for it: `pack.window=0`. */
   settings: readonly string[];
   env: Record<string, string>;
+  /** Beside another one: should that break, this one goes on. */
+  apart: boolean;
 }
 
 /** Nobody has a remote of that name. */
@@ -87,7 +89,7 @@ export async function swap(
   ];
   let bytesSent = 0;
   const result = await tryGit(ctx.root, args, {
-    env: { ...upload?.env, ...limited.env },
+    env: { ...(upload?.apart === true ? {} : ctx.connection), ...upload?.env, ...limited.env },
     onStderr: (line) => {
       const written = writtenIn(line);
       if (written === null) return;

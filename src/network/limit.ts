@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tryGit } from '../git/run.ts';
 import { pace } from '../system/pace.ts';
+import { isSsh, quoted, sshCommand } from './ssh.ts';
 
 /**
  * Git cannot limit how fast it sends, so what it sends goes through something of ours: over ssh and to a folder a program in
@@ -27,26 +28,14 @@ export async function limit(root: string, url: string, bytesPerSecond: number | 
   if (/^https?:/i.test(url)) return await throughProxy(root, new URL(url), bytesPerSecond);
   if (url.startsWith('file://') || path.isAbsolute(url))
     return { ...free, options: [`--receive-pack=${program} git receive-pack`] };
-  if (/^(ssh|git\+ssh|ssh\+git):\/\//.test(url) || /^[^/]+:(?!\/\/)/.test(url))
-    return { ...free, env: { GIT_SSH_COMMAND: `${program} ${await sshCommand(root)}` } };
+  if (isSsh(url)) return { ...free, env: { GIT_SSH_COMMAND: `${program} ${await sshCommand(root)}` } };
   return free;
 }
-
-/** For the shell that git starts programs with; on Windows it takes forward slashes. */
-const quoted = (word: string): string =>
-  `'${(process.platform === 'win32' ? word.replaceAll('\\', '/') : word).replaceAll("'", "'\\''")}'`;
 
 /** Beside the bundle that runs, or in `dist` beside the sources. */
 function script(): string {
   const here = path.dirname(fileURLToPath(import.meta.url));
   return path.basename(here) === 'dist' ? path.join(here, 'limit.js') : path.resolve(here, '../../dist/limit.js');
-}
-
-/** As git chooses it. */
-async function sshCommand(root: string): Promise<string> {
-  const { GIT_SSH_COMMAND: command, GIT_SSH: program } = process.env;
-  if (command) return command;
-  return (await setting(root, ['core.sshCommand'])) ?? (program ? quoted(program) : 'ssh');
 }
 
 async function setting(root: string, key: readonly string[]): Promise<string | null> {

@@ -1,6 +1,6 @@
 import type { Written } from '../git/progress.ts';
 import type { LockContext } from '../lock/context.ts';
-import { type Move, swap } from '../lock/swap.ts';
+import { type Move, swap, type Upload } from '../lock/swap.ts';
 import type { Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import type { Scratch } from './scratch.ts';
@@ -42,12 +42,17 @@ export type End =
 /** The beginning of the next part's refs. */
 export const nextPart = (carrier: Carrier): string => `${carrier.refs}.${++carrier.begun}`;
 
+/** How a part is sent: with settings of git; on a connection apart from the others; and who hears how much is written. */
+interface Sent extends Pick<Upload, 'settings' | 'apart'> {
+  onWritten: (written: Written) => void;
+}
+
 /** Sends one part, of about so many bytes. Never throws. */
 export async function send(
   carrier: Carrier,
   moves: Move[],
   planned: number,
-  { settings = [], onWritten }: { settings?: readonly string[]; onWritten?: (written: Written) => void } = {},
+  { settings = [], apart = false, onWritten }: Partial<Sent> = {},
 ): Promise<End> {
   const { ctx, track, limits, scratch } = carrier;
   const start = ctx.clock.monotonic();
@@ -57,7 +62,7 @@ export async function send(
     onWritten?.(written);
   };
   try {
-    const upload = { settings, env: { ...scratch.env } };
+    const upload = { settings, env: { ...scratch.env }, apart };
     const swapped = await swap({ ...ctx, onWritten: told }, moves, { atomic: false, upload });
     if (swapped.outcome === 'done') {
       track.landed(part, planned);

@@ -49,7 +49,7 @@ export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promi
       for (const link of part) await writeLink(carrier.scratch, link.objects());
       // Meanwhile the one before may have broken off: then this one is too large.
       if ([...flights].every(({ end }) => end === null || end.is === 'through')) {
-        flights.add(launch(carrier, part));
+        flights.add(launch(carrier, part, flights.size > 0));
         waiting = waiting.slice(part.length);
         continue;
       }
@@ -97,12 +97,12 @@ function howMany(links: readonly Link[], bytes: number): number {
   return count;
 }
 
-function launch(carrier: Carrier, links: Link[]): Flight {
+function launch(carrier: Carrier, links: Link[], apart: boolean): Flight {
   const refs = nextPart(carrier);
   const moves = links.map(({ id }, n) => ({ ref: `${refs}.${n}`, old: null, next: id }));
   const bytes = sum(links);
   const lead = nearlyWritten(carrier, bytes);
-  const sending = send(carrier, moves, bytes, { settings: forMedia, onWritten: lead.onWritten });
+  const sending = send(carrier, moves, bytes, { settings: forMedia, apart, onWritten: lead.onWritten });
   const flight: Flight = { links, bytes, out: sending, isOut: false, ended: sending, end: null };
   flight.ended = sending.then((end) => (flight.end = end));
   flight.out = Promise.race([lead.reached, flight.ended]).then(() => (flight.isOut = true));

@@ -55,6 +55,7 @@ async function removeParts(
   const args = ['push', '--porcelain', '--quiet', '--no-verify', '--prune', '--', ctx.remote.url];
   const removed = await tryGit(ctx.root, [...args, ...wanted], {
     timeoutMs: 10 * timeoutMs,
+    env: { ...ctx.connection },
     ...(ctx.signal ? { signal: ctx.signal } : {}),
   });
   if (removed.exitCode === 0) return true;

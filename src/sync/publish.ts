@@ -5,6 +5,7 @@ import { failureOf, lookAtLock } from '../lock/view.ts';
 import { Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import { away } from '../network/away.ts';
+import { withSharedConnection } from '../network/share.ts';
 import { type Project, refCommit, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { publishPrepared } from '../push/prepare.ts';
 import { readRescue, type Rescue, rescueBranch } from '../project/rescue.ts';
@@ -72,14 +73,17 @@ async function onePass(
       return backoffMs?.(attempts, failure) ?? ms;
     },
     publish: async ({ kind, branch, tip }, ended) => {
-      const ctx = await lockContext(project, clock, ended);
-      const pushed = await withoutDamaged(ctx, async () =>
-        kind === 'publish'
-          ? await publishTip(project, ctx, tip, sending)
-          : await pushRescue(project, ctx, `refs/heads/${branch}`, tip, sending),
-      );
-      await noteOnRemote(project, pushed);
-      return pushed;
+      const here = await lockContext(project, clock, ended);
+      return await withSharedConnection(here, async (connection) => {
+        const ctx = { ...here, connection };
+        const pushed = await withoutDamaged(ctx, async () =>
+          kind === 'publish'
+            ? await publishTip(project, ctx, tip, sending)
+            : await pushRescue(project, ctx, `refs/heads/${branch}`, tip, sending),
+        );
+        await noteOnRemote(project, pushed);
+        return pushed;
+      });
     },
   });
 }
