@@ -85,11 +85,13 @@ const talking = new Set(['push', 'fetch', 'pull', 'clone', 'ls-remote', 'archive
 /** Does this git call talk to a remote? A file that is called "push" does not make it so. */
 export const isTalking = (args: readonly string[]): boolean => talking.has(commandOf(args));
 
-/** The git command: the first word after the options of git itself. */
-function commandOf(args: readonly string[]): string {
+const commandOf = (args: readonly string[]): string => args[commandAt(args)] ?? '';
+
+/** Where the git command is: the first word after the options of git itself. */
+export function commandAt(args: readonly string[]): number {
   let i = 0;
   while (args[i]?.startsWith('-') === true) i += args[i] === '-c' || args[i] === '-C' ? 2 : 1;
-  return args[i] ?? '';
+  return i;
 }
 
 const unclear = (detail: string): Sorted => ({ kind: 'ambiguous', row: 'remote-unclear', detail });

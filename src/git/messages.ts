@@ -69,7 +69,7 @@ export const messages: [Kind, FailureName, RegExp][] = [
   ['configuration', 'remote-misconfigured', /^fatal: (unable to find remote helper for|transport) '\S*'/],
   ['configuration', 'not-trusted', /^fatal: (detected dubious ownership in repository at|unsafe repository) /],
   ['configuration', 'remote-misconfigured', /^fatal: strange (hostname|port|pathname) '.*' blocked$/],
-  ['configuration', 'remote-misconfigured', /^fatal: the receiving end does not support --atomic push$/],
+  ['configuration', 'remote-misconfigured', /^fatal: the receiving end does not support (--atomic push|push options)$/],
   ['configuration', 'remote-misconfigured', /^(error|fatal): cannot run \S*(ssh|plink)\S*: No such file or directory$/],
   [
     'configuration',

@@ -2,9 +2,10 @@ import type { Readable, Writable } from 'node:stream';
 import { Failure } from '../model/failures.ts';
 import { exists } from '../system/disk.ts';
 import { type Call, type Result, run } from '../system/process.ts';
-import { gitFailure, isTalking } from './failures.ts';
+import { commandAt, gitFailure, isTalking } from './failures.ts';
 import { startedBy } from './orphans.ts';
 import { redact } from './redact.ts';
+import { withRemoteSettings } from './remote-settings.ts';
 import { outwaitLock } from './stale-lock.ts';
 import { listenForRetryAfter, traceVariables } from './retry-after.ts';
 
@@ -26,6 +27,8 @@ export interface GitOptions {
   hooks?: true;
   /** Variables that git does not get. */
   without?: readonly string[];
+  /** Instead of the proxy that the person has set for the remote. */
+  proxy?: string;
   /** Sees standard error by the line, also those of a progress that overwrite each other; without credentials. */
   onStderr?: (line: string) => void;
 }
@@ -123,20 +126,24 @@ export async function tryGit(cwd: string, args: readonly string[], options: GitO
 }
 
 async function runOnce(cwd: string, args: readonly string[], options: GitOptions): Promise<GitResult> {
-  const { env, onStderr, hooks, without = [], ...rest } = options;
+  const { env, onStderr, hooks, without = [], proxy, ...rest } = options;
   const told = onStderr && byLine((line) => onStderr(redact(line)));
   const talks = isTalking(args);
   const trace = talks ? traceVariables(process.env) : null;
   const headers = trace && listenForRetryAfter();
+  const to = talks ? withRemoteSettings(args, commandAt(args), proxy) : { args, env: {} };
   const call: Call = {
     ...rest,
     cwd,
-    env: { ...gitEnvironment({ ...trace, ...env }), ...Object.fromEntries(without.map((name) => [name, undefined])) },
+    env: {
+      ...gitEnvironment({ ...trace, ...to.env, ...env }),
+      ...Object.fromEntries(without.map((name) => [name, undefined])),
+    },
     ...(told ? { onStderr: told.take } : {}),
     ...(headers ? { onTrace: headers.take } : {}),
   };
   try {
-    const result = await run('git', [...settings, ...(hooks ? [] : noHooks), ...args], call);
+    const result = await run('git', [...settings, ...(hooks ? [] : noHooks), ...to.args], call);
     told?.end();
     const stderr = onOneLine(redact(result.stderr), [cwd, ...args]);
     return {

@@ -1,6 +1,7 @@
 import { gitFailure, type Kind, sortPush } from '../git/failures.ts';
 import { parsePush, type PushedRef, whyRejected } from '../git/porcelain.ts';
 import { writtenIn } from '../git/progress.ts';
+import { remoteOfOneCall } from '../git/remote-settings.ts';
 import { redact, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { limit } from '../network/limit.ts';
@@ -72,8 +73,8 @@ export async function swap(
     `http.lowSpeedTime=${Math.ceil((quiet * timeoutMs) / 1000)}`,
     // A remote of this one call: git itself then moves the refs here that follow, without another process.
     '-c',
-    `remote.${remoteName}.url=${ctx.remote.url}`,
-    ...[...(upload?.settings ?? []), ...limited.settings].flatMap((setting) => ['-c', setting]),
+    remoteOfOneCall(remoteName, ctx.remote.url),
+    ...(upload?.settings ?? []).flatMap((setting) => ['-c', setting]),
     ...follow.flatMap(({ ref, here }) => ['-c', `remote.${remoteName}.fetch=+${ref}:${here}`]),
     'push',
     '--porcelain',
@@ -90,6 +91,7 @@ export async function swap(
   let bytesSent = 0;
   const result = await tryGit(ctx.root, args, {
     env: { ...(upload?.apart === true ? {} : ctx.connection), ...upload?.env, ...limited.env },
+    ...(limited.proxy === undefined ? {} : { proxy: limited.proxy }),
     onStderr: (line) => {
       const written = writtenIn(line);
       if (written === null) return;

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { settingsFor } from '../git/remote-settings.ts';
 import { tryGit } from '../git/run.ts';
 import { pace } from '../system/pace.ts';
 import { isSsh, quoted, sshCommand } from './ssh.ts';
@@ -12,22 +13,23 @@ import { isSsh, quoted, sshCommand } from './ssh.ts';
  * one. What is not known here (git://) is not limited.
  */
 export interface Limited {
-  /** Settings of git for the push, options of `git push`, and its environment. */
-  settings: string[];
+  /** For the push instead of the person's own. */
+  proxy?: string;
+  /** Options of `git push`, and its environment. */
   options: string[];
   env: Record<string, string>;
   end: () => void;
 }
 
-const free: Limited = { settings: [], options: [], env: {}, end: () => undefined };
+const free: Limited = { options: [], env: {}, end: () => undefined };
 
 /** `bytesPerSecond` null: no limit. */
 export async function limit(root: string, url: string, bytesPerSecond: number | null): Promise<Limited> {
   if (bytesPerSecond === null) return free;
   const program = [process.execPath, script(), String(bytesPerSecond)].map(quoted).join(' ');
-  if (/^https?:/i.test(url)) return await throughProxy(root, new URL(url), bytesPerSecond);
+  if (/^https?:/i.test(url)) return await throughProxy(root, url, bytesPerSecond);
   if (url.startsWith('file://') || path.isAbsolute(url))
-    return { ...free, options: [`--receive-pack=${program} git receive-pack`] };
+    return { ...free, options: [`--receive-pack=${program} ${settingsFor(url).receivePack ?? 'git receive-pack'}`] };
   if (isSsh(url)) return { ...free, env: { GIT_SSH_COMMAND: `${program} ${await sshCommand(root)}` } };
   return free;
 }
@@ -43,8 +45,11 @@ async function setting(root: string, key: readonly string[]): Promise<string | n
   return found.exitCode === 0 ? found.stdout.toString('utf8').trim() || null : null;
 }
 
-async function throughProxy(root: string, target: URL, bytesPerSecond: number): Promise<Limited> {
-  const theirs = (await setting(root, ['http.proxy', target.href])) ?? proxyFor(target, process.env);
+async function throughProxy(root: string, url: string, bytesPerSecond: number): Promise<Limited> {
+  const target = new URL(url);
+  const set =
+    settingsFor(url).proxy ?? (await setting(root, ['http.proxy', target.href])) ?? proxyFor(target, process.env);
+  const theirs = set === '' ? null : set;
   const proxy = theirs === null ? null : new URL(/:\/\//.test(theirs) ? theirs : `http://${theirs}`);
   // What is said to such a one is said under its own name.
   if (proxy?.protocol === 'https:') return free;
@@ -62,7 +67,7 @@ async function throughProxy(root: string, target: URL, bytesPerSecond: number): 
     server.close();
     for (const socket of sockets) socket.destroy();
   };
-  return { ...free, settings: [`http.proxy=${ours.href}`], env: { no_proxy: '', NO_PROXY: '' }, end };
+  return { ...free, proxy: ours.href, env: { no_proxy: '', NO_PROXY: '' }, end };
 }
 
 /** One connection of git's: to the person's proxy as it is, else to the remote and to nowhere else. */

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
+import { askSettings, noteSettings } from '../git/remote-settings.ts';
 import { gitLine, tryGit } from '../git/run.ts';
 import { gitFailure } from '../git/failures.ts';
 import { type Config, readConfig, type Source } from '../model/config.ts';
@@ -51,8 +52,15 @@ export async function loadConfig(root: string): Promise<Config> {
 
 /** The address to talk to: the configured remote's URL, as git would use it for pushing. Null where there is none. */
 export async function remoteUrl(project: Pick<Project, 'root' | 'config'>): Promise<string | null> {
-  const result = await tryGit(project.root, ['remote', 'get-url', '--push', project.config.remote]);
-  return result.exitCode === 0 ? result.stdout.toString('utf8').trim() : null;
+  const name = project.config.remote;
+  const [result, settings] = await Promise.all([
+    tryGit(project.root, ['remote', 'get-url', '--push', name]),
+    tryGit(project.root, askSettings(name)),
+  ]);
+  if (result.exitCode !== 0) return null;
+  const url = result.stdout.toString('utf8').trim();
+  noteSettings(url, settings.stdout.toString('utf8'));
+  return url;
 }
 
 /** What the network room needs to know of a project. */

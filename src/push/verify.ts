@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { gitFailure } from '../git/failures.ts';
+import { remoteOfOneCall } from '../git/remote-settings.ts';
 import { git, gitLine, type GitResult, redact, tryGit } from '../git/run.ts';
 import { askBase } from '../lock/base.ts';
 import { capabilities } from '../lock/capabilities.ts';
@@ -98,9 +99,9 @@ async function inFreshRepository<T>(ctx: LockContext, work: (ask: Ask) => Promis
   try {
     const format = await gitLine(ctx.root, ['rev-parse', '--show-object-format']);
     await git(dir, ['init', '--quiet', '--bare', `--object-format=${format}`]);
-    await git(dir, ['config', 'remote.origin.url', ctx.remote.url]);
     return await work(async (args) => {
-      const fetch = ['-c', 'protocol.version=2', 'fetch', '--no-tags', '--no-write-fetch-head'];
+      const settings = ['protocol.version=2', remoteOfOneCall('origin', ctx.remote.url)];
+      const fetch = [...settings.flatMap((one) => ['-c', one]), 'fetch', '--no-tags', '--no-write-fetch-head'];
       const told = await tryGit(dir, [...fetch, ...uploadPack(ctx.remote.url), ...args], {
         idleMs: 10 * ctx.settings.network.timeoutMs,
         ...(ctx.signal ? { signal: ctx.signal } : {}),

@@ -141,6 +141,13 @@ describe.each(everyWay)('%s: the remote', (_, start) => {
     expect(sortPush(result).detail).toMatch(/--atomic/);
   });
 
+  it('takes no options, and the person has set one (push.pushOption)', async () => {
+    const { url, env } = await start();
+    const result = await push(await songRepository(), ['-o', 'ci.skip', url, 'HEAD:main'], { env });
+    expect(sorted(result)).toBe('configuration remote-misconfigured');
+    expect(sortPush(result).detail).toMatch(/push options/);
+  });
+
   it('dies over a push: it may have arrived', async () => {
     const { url, env, ...remote } = await start();
     for (const hook of ['post-receive', 'update', 'pre-receive']) {

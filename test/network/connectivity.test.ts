@@ -1,12 +1,11 @@
 import * as fs from 'node:fs/promises';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { git, redact } from '../../src/git/run.ts';
 import type { RemoteOf } from '../../src/network/away.ts';
 import { checkRemote, type Connectivity } from '../../src/network/connectivity.ts';
 import { proxy } from '../support/proxy.ts';
+import { relay } from '../support/relay.ts';
 import { songRepository } from '../support/pushing.ts';
 import { fileRemote, httpRemote, type Remote, sshRemote } from '../support/remotes.ts';
 
@@ -72,22 +71,8 @@ test('what answers but is not the remote is not "online"; a refusal of the remot
 
 test('it goes the way of the user’s settings: http.proxy, ssh’s ProxyCommand', async () => {
   const web = await httpRemote();
-  const asked: string[] = [];
-  const relay = http.createServer((request, response) => {
-    asked.push(String(request.url));
-    const { pathname, search } = new URL(String(request.url));
-    const { method, headers } = request;
-    const onward = http.request({ port: web.port, host: '127.0.0.1', path: pathname + search, method, headers });
-    onward.on('response', (answer) => {
-      response.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(response);
-    });
-    request.pipe(onward);
-  });
-  await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void relay.close());
-  const http_proxy = `http://127.0.0.1:${(relay.address() as AddressInfo).port}`;
-  const byProxy = await projectAt('http://ann:secret@band.invalid/song.git', web, { 'http.proxy': http_proxy });
+  const { url: proxyUrl, asked } = await relay(web.port);
+  const byProxy = await projectAt('http://ann:secret@band.invalid/song.git', web, { 'http.proxy': proxyUrl });
   expect(await check(byProxy)).toMatchObject({ state: 'online', remote: 'http://band.invalid/song.git' });
   expect(asked[0]).toContain('http://band.invalid/song.git/info/refs');
 

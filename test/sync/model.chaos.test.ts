@@ -9,8 +9,9 @@ import { parentOf } from '../../src/commit/made-on.ts';
 import { profileNamed } from '../../src/daw/match.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
 import { git } from '../../src/git/run.ts';
-import { main, oxenvcs } from '../support/cli.ts';
+import { type Background, background, main, oxenvcs } from '../support/cli.ts';
 import { dice } from '../support/dice.ts';
+import { descendants } from '../support/processes.ts';
 import { saveOf, statusLines } from '../support/project.ts';
 import { fileRemote } from '../support/remotes.ts';
 import { rounds } from '../support/rounds.ts';
@@ -24,12 +25,20 @@ const quick = {
   OXENVCS_NETWORK_INITIAL_BACKOFF_MS: '10',
   OXENVCS_NETWORK_MAX_BACKOFF_MS: '50',
   OXENVCS_NETWORK_MAX_RETRIES: '1',
+  OXENVCS_WATCH_QUIET_SECONDS: '0.2',
+  OXENVCS_WATCH_MEDIA_QUIET_SECONDS: '0.2',
+  OXENVCS_WATCH_MIN_COMMIT_GAP_SECONDS: '0.1',
+  OXENVCS_WATCH_SCAN_SECONDS: '1',
+  OXENVCS_PULL_POLL_SECONDS: '0.5',
 };
 
 /** A DAW keeps a session in memory from when it opens it: what it saves is made of that, whatever lies on the disk by then. */
 interface Person extends Member {
   name: string;
   daw: { process: ChildProcess; memory: Map<string, string> } | null;
+  watcher: Background | null;
+  /** Their computer sleeps: what ran on it stands still. */
+  asleep: { pids: number[]; ended: Promise<unknown> } | null;
 }
 
 /** The model: each save says what it was made of. */
@@ -47,39 +56,89 @@ test('whatever two people, their network and their computers do: no version is l
     await fs.copyFile('/bin/sleep', program);
     await fs.chmod(program, 0o755);
     const members = await team(remote.url, ['Ann', 'Ben'], Object.fromEntries(sessions.map((name) => [name, 'begin'])));
-    const people: Person[] = members.map((member, i) => ({ ...member, name: i === 0 ? 'Ann' : 'Ben', daw: null }));
+    const people: Person[] = members.map((member, i) => ({
+      ...member,
+      name: i === 0 ? 'Ann' : 'Ben',
+      daw: null,
+      watcher: null,
+      asleep: null,
+    }));
     const world: World = { madeOf: new Map(), saves: [] };
     const away = `${remote.dir}.away`;
     const log: string[] = [];
+    // In some games a lease runs out while somebody sleeps, and a watcher gives the lock back when nothing comes.
+    const env = {
+      ...quick,
+      OXENVCS_LOCK_LEASE_HOURS: pick(['4', '0.0005']),
+      OXENVCS_LOCK_RELEASE_AFTER_IDLE_MINUTES: pick(['30', '0.02']),
+    };
 
-    const cli = async ({ project: { root } }: Person, args: string[]) => await oxenvcs(args, { cwd: root, env: quick });
-    const killed = async ({ project: { root } }: Person, args: string[]) => {
+    const cli = async ({ project: { root } }: Person, args: string[]) => await oxenvcs(args, { cwd: root, env });
+    /** Begun, and left at any moment. */
+    const begun = async ({ project: { root } }: Person, args: string[]) => {
       const child = spawn(process.execPath, [main, ...args], {
         cwd: root,
-        env: { ...process.env, ...quick },
+        env: { ...process.env, ...env },
         stdio: 'ignore',
       });
       const ended = once(child, 'exit');
       await Promise.race([ended, sleep(roll() * 1200)]);
+      return { child, ended };
+    };
+    const killed = async (person: Person, args: string[]) => {
+      const { child, ended } = await begun(person, args);
       child.kill('SIGKILL');
       await ended;
     };
+    const watch = async (person: Person) => {
+      person.watcher = background(['watch'], { cwd: person.project.root, env });
+      await person.watcher.waitForLine(/Watching/);
+    };
+    const unwatch = async (person: Person, how: NodeJS.Signals) => {
+      await person.watcher?.kill(how);
+      person.watcher = null;
+    };
+    const fallAsleep = async (person: Person, args: string[] | null) => {
+      const { child, ended } = args === null ? { child: null, ended: Promise.resolve() } : await begun(person, args);
+      const running = [person.watcher?.pid, child?.pid].filter((pid) => pid !== undefined);
+      // What is stopped starts nothing more.
+      for (const pid of running) stopOrGo(pid, 'SIGSTOP');
+      const pids = running.flatMap((pid) => [...descendants(pid), pid]);
+      for (const pid of pids) stopOrGo(pid, 'SIGSTOP');
+      person.asleep = { pids, ended };
+      onTestFinished(() => {
+        for (const pid of pids) stopOrGo(pid, 'SIGKILL');
+      });
+    };
+    const wakeUp = async (person: Person) => {
+      for (const pid of person.asleep?.pids ?? []) stopOrGo(pid, 'SIGCONT');
+      await person.asleep?.ended;
+      person.asleep = null;
+    };
     const save = async (person: Person, name: string) => {
       const { root } = person.project;
+      // What is not open in a DAW may be replaced at any moment by a watcher.
+      if (person.watcher !== null && person.daw === null) await open(person);
       const base = person.daw?.memory.get(name) ?? (await fs.readFile(path.join(root, name), 'utf8'));
       const content = `${person.name} ${world.saves.length}`;
       await write(root, { [name]: content });
       world.madeOf.set(content, base);
       world.saves.push({ name: person.name, path: name, content });
       person.daw?.memory.set(name, content);
-      await commit(person, [name], []);
+      if (person.watcher === null) await commit(person, [name], []);
+      else await isVersion(person, name, content);
+    };
+    const isVersion = async ({ project: { root }, watcher }: Person, name: string, content: string) => {
+      for (const end = Date.now() + 60_000; Date.now() < end; await sleep(50))
+        if ((await git(root, ['show', `HEAD:${name}`])) === content) return;
+      throw new Error(`${log.join('\n')}\nno version of ${name} is made:\n${watcher?.lines.join('\n')}`);
     };
     const commit = async ({ project }: Person, changed: string[], settled: string[]) => {
       const what = await saveOf(project, { sessions: changed, settled });
       const on = async (head: string) => await parentOf(project, profile, what.captured, head);
       const made = await commitSave(project, what, undefined, on);
       // What a killed pull has begun is ended first, as the watcher does.
-      if (made.outcome === 'later') await oxenvcs(['pull'], { cwd: project.root, env: quick });
+      if (made.outcome === 'later') await oxenvcs(['pull'], { cwd: project.root, env });
       if (made.outcome === 'later') expect((await commitSave(project, what, undefined, on)).outcome).toBe('committed');
     };
     const open = async (person: Person) => {
@@ -117,8 +176,17 @@ test('whatever two people, their network and their computers do: no version is l
         const content = `take of ${person.name} ${world.saves.length}`;
         await write(person.project.root, { [name]: content });
         world.saves.push({ name: person.name, path: name, content });
-        await commit(person, [], [name]);
+        if (person.watcher === null) await commit(person, [], [name]);
+        // A take alone would wait for minutes.
+        else await save(person, pick(sessions));
       },
+      'the watcher is started or ended': async (person) =>
+        person.watcher === null ? await watch(person) : await unwatch(person, 'SIGTERM'),
+      'the watcher is killed': async (person) => await unwatch(person, 'SIGKILL'),
+      'the computer sleeps': async (person) => await fallAsleep(person, null),
+      'the computer sleeps in a push': async (person) => await fallAsleep(person, ['push']),
+      'the computer sleeps in a sync': async (person) => await fallAsleep(person, ['sync']),
+      'the computer sleeps in a pull': async (person) => await fallAsleep(person, ['pull']),
       push: async (person) => await cli(person, ['push']),
       sync: async (person) => await cli(person, ['sync']),
       pull: async (person) => await cli(person, ['pull']),
@@ -142,21 +210,26 @@ test('whatever two people, their network and their computers do: no version is l
     for (let n = 0; n < 16; n++) {
       const person = pick(people);
       const step = pick([...Object.keys(steps), ...often]);
-      log.push(`${person.name}: ${step}`);
+      log.push(`${person.name}: ${person.asleep === null ? step : 'the computer wakes'}`);
       const before = await Promise.all(people.map(sessionsOf));
-      await steps[step]?.(person);
-      // Nothing is replaced under a DAW; nobody's files change by what somebody else does.
+      const inDaw = people.map(({ daw }) => daw !== null);
+      await (person.asleep === null ? steps[step]?.(person) : wakeUp(person));
+      // Nothing is replaced under a DAW; nobody's files change by what somebody else does, unless they are watched.
       const after = await Promise.all(people.map(sessionsOf));
-      people.forEach(({ daw, name }, i) => {
-        const saved = step.startsWith('save') && name === person.name;
-        if ((daw !== null || name !== person.name) && !saved)
+      people.forEach(({ watcher, name, daw }, i) => {
+        const saved = (step.startsWith('save') || step === 'take') && name === person.name;
+        if (((inDaw[i] === true && daw !== null) || (name !== person.name && watcher === null)) && !saved)
           expect({ log, files: after[i] }).toEqual({ log, files: before[i] });
       });
     }
 
-    // The network is back, the DAWs are closed, and both come to terms.
+    // All are awake, the network is back, the DAWs are closed, and both come to terms.
     if (!(await reachable())) await fs.rename(away, remote.dir);
-    for (const person of people) if (person.daw !== null) await close(person);
+    for (const person of people) {
+      await wakeUp(person);
+      await unwatch(person, 'SIGTERM');
+      if (person.daw !== null) await close(person);
+    }
     await cli(people[0] as Person, ['lock', 'break', '--force', '--reason', 'the end']);
     for (let round = 0, agreed = 0; round < 12 && agreed < 2; round++) {
       const person = people[round % 2] as Person;
@@ -174,6 +247,15 @@ test('whatever two people, their network and their computers do: no version is l
     expect(await git(remote.dir, ['fsck', '--strict', '--no-dangling'])).toBe('');
   }
 }, 600_000);
+
+/** One that has ended is fine. */
+function stopOrGo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
 
 /** For `once`, where there is no process: never used, since only what was opened is closed. */
 const sleepless = new EventTarget() as unknown as ChildProcess;
