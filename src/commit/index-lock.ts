@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { ifMissing, makeFolderIn } from '../system/disk.ts';
-import { isAlive } from '../system/process.ts';
+import { isNode } from '../system/processes.ts';
 
 /** Git's own lock on the user's index, held by us. */
 export interface IndexLock {
@@ -11,6 +11,9 @@ export interface IndexLock {
   /** Gives it back without a change. Fine after `replace`. */
   release(): Promise<void>;
 }
+
+/** The names of those that this process holds. */
+const held = new Set<string>();
 
 /**
  * Takes `index.lock` as git does; null: somebody has it. It is a hard link to a file of ours that names our process, so
@@ -21,13 +24,19 @@ export async function takeIndexLock(gitDir: string): Promise<IndexLock | null> {
   const index = path.join(gitDir, 'index');
   const lock = `${index}.lock`;
   const folder = path.join(gitDir, 'oxenvcs');
-  const own = path.join(folder, `index-lock-${process.pid}-${randomUUID()}`);
+  const name = `index-lock-${process.pid}-${randomUUID()}`;
+  const own = path.join(folder, name);
   await makeFolderIn(folder);
+  held.add(name);
+  const giveUp = async () => {
+    await fs.rm(own, { force: true });
+    held.delete(name);
+  };
   await fs.writeFile(own, '');
   let taken = await link(own, lock);
   if (taken === 'exists' && (await removeLeftBehind(folder, lock))) taken = await link(own, lock);
   if (taken === 'exists') {
-    await fs.rm(own, { force: true });
+    await giveUp();
     return null;
   }
   return {
@@ -41,13 +50,13 @@ export async function takeIndexLock(gitDir: string): Promise<IndexLock | null> {
         await handle.close();
       }
       await fs.rename(lock, index);
-      await fs.rm(own, { force: true });
+      await giveUp();
     },
     async release() {
       // After `replace` there is no `own`, and an index.lock that is there is somebody else's.
       if ((await fs.lstat(own).catch(ifMissing(null))) === null) return;
       await fs.rm(lock, { force: true });
-      await fs.rm(own, { force: true });
+      await giveUp();
     },
   };
 }
@@ -77,14 +86,14 @@ async function link(own: string, lock: string): Promise<'taken' | 'exists'> {
   }
 }
 
-/** Is the lock that of a process of ours that is dead? Then it goes. */
+/** Is the lock that of a process of ours that is dead, or whose number is another program's, or our own, by now? Then it goes. */
 async function removeLeftBehind(folder: string, lock: string): Promise<boolean> {
-  const held = await fs.lstat(lock, { bigint: true }).catch(ifMissing(null));
+  const lies = await fs.lstat(lock, { bigint: true }).catch(ifMissing(null));
   for (const name of await fs.readdir(folder)) {
     const pid = Number(/^index-lock-(\d+)-/.exec(name)?.[1] ?? Number.NaN);
-    if (Number.isNaN(pid) || isAlive(pid)) continue;
+    if (Number.isNaN(pid) || held.has(name) || (pid !== process.pid && (await isNode(pid)))) continue;
     const left = await fs.lstat(path.join(folder, name), { bigint: true }).catch(ifMissing(null));
-    const same = held !== null && left !== null && held.ino === left.ino && held.dev === left.dev;
+    const same = lies !== null && left !== null && lies.ino === left.ino && lies.dev === left.dev;
     if (same) await fs.rm(lock, { force: true });
     await fs.rm(path.join(folder, name), { force: true });
     if (same) return true;

@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { outliveGitOf } from '../git/orphans.ts';
 import { ifMissing, writeWhole } from '../system/disk.ts';
 import { isAlive } from '../system/process.ts';
-import { runningPrograms } from '../system/processes.ts';
+import { isNode } from '../system/processes.ts';
 import { listenIn } from '../system/listen-in.ts';
 import { type Project, statePath } from './project.ts';
 import { makeFolder, readRecord } from './state.ts';
@@ -191,9 +191,6 @@ async function holderOf(project: Pick<Project, 'root'>, job: Job): Promise<{ pid
   // After a restart, or a long time, another program has the number.
   return fresh || (timing[job] === long && (await isNode(pid))) ? { pid } : null;
 }
-
-const isNode = async (pid: number): Promise<boolean> =>
-  (await runningPrograms())?.some((one) => one.pid === pid && one.program.startsWith('node')) ?? true;
 
 /** Inodes are used again; the time of birth, where the system keeps one, is not. */
 async function lookAt(folder: string): Promise<{ identity: string; touchedAt: number } | null> {

@@ -18,6 +18,13 @@ export async function runningPrograms(platform: NodeJS.Platform = process.platfo
   return platform === 'win32' ? parseTasklist(text) : parsePs(text);
 }
 
+/**
+ * May the process of that number be one of ours? The number of one that is dead goes to another program after a restart, and
+ * on a busy computer within seconds. True where the system does not tell.
+ */
+export const isNode = async (pid: number): Promise<boolean> =>
+  (await runningPrograms())?.some((one) => one.pid === pid && one.program.startsWith('node')) ?? true;
+
 /** Processes that were started with `-c SETTING`, as git is; null where the system does not tell. */
 export async function processesWith(
   setting: string,

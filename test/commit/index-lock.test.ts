@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { takeIndexLock } from '../../src/commit/index-lock.ts';
 import { git } from '../../src/git/run.ts';
 import { exists } from '../../src/system/disk.ts';
@@ -11,6 +11,9 @@ async function setUp() {
   const { project } = await projectWithRemote();
   return { gitDir: project.gitDir, root: project.root, lock: path.join(project.gitDir, 'index.lock') };
 }
+
+const other = spawn('sleep', ['60'], { stdio: 'ignore' });
+afterAll(() => other.kill());
 
 /** The number of a process that has ended. */
 const deadPid = (): number => spawnSync('true').pid;
@@ -26,9 +29,13 @@ test('while we hold it the user’s git waits, and it is gone afterwards', async
   await git(root, ['add', '--all']);
 });
 
-test('one that a killed process of ours left behind is taken away', async () => {
+test.for([
+  ['a killed process of ours', deadPid],
+  ['one whose number another program has by now', () => other.pid],
+  ['one whose number we have by now', () => process.pid],
+] as const)('the lock of %s is taken away', async ([, pid]) => {
   const { gitDir, lock } = await setUp();
-  const own = path.join(gitDir, 'oxenvcs', `index-lock-${deadPid()}-x`);
+  const own = path.join(gitDir, 'oxenvcs', `index-lock-${pid()}-x`);
   await fs.mkdir(path.dirname(own));
   await fs.writeFile(own, 'half an index');
   await fs.link(own, lock);
