@@ -2,7 +2,9 @@ import { tryGit } from '../git/run.ts';
 import { capabilities, learn } from '../lock/capabilities.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
 import { probeNegotiation } from '../lock/probe.ts';
-import { isSsh } from '../network/ssh.ts';
+import { withSharedConnection } from '../network/share.ts';
+import { isSsh, sshSettings } from '../network/ssh.ts';
+import { alone } from '../project/guard.ts';
 import type { Project } from '../project/project.ts';
 import { missingBytes } from '../push/plan.ts';
 import { prepareParts } from '../push/prepare.ts';
@@ -11,10 +13,16 @@ import { isNegotiating, letNegotiate } from '../setup/negotiate.ts';
 import { systemClock } from '../system/clock.ts';
 
 /**
- * Over ssh the connection of the push that waits for us stands idle; so long every firewall and server lets it, ms. Over http
- * there is none.
+ * Over ssh the connection of the push that waits for us stands idle, and git fails where it is cut. Some load balancers do
+ * that after a minute; ms. Over http there is none, and one that ssh keeps alive is not idle.
  */
-const sshPatienceMs = 240_000;
+const sshPatienceMs = 45_000;
+/** ssh itself asks for a sign of life at least so often, s. */
+const aliveSeconds = 60;
+/** So long a publish of this project's own is waited for, which is mostly a matter of a moment, ms. */
+const otherMs = 2000;
+/** While git waits a part takes no longer, s. */
+const shortPart = 10;
 
 /** Below this much nobody minds to send it once more, bytes. */
 const worthTelling = 50_000_000;
@@ -24,12 +32,23 @@ const worthTelling = 50_000_000;
  * goes on where it was. Only where git will ask the remote what it has. `lines`: as git gives them to the hook pre-push.
  * Gives a remark for the person, or null. Throws what stopped it: then git sends the rest by itself.
  */
-export async function stageForPush(project: Project, lines: string, signal: AbortSignal): Promise<string | null> {
+export async function stageForPush(
+  project: Project,
+  lines: string,
+  signal: AbortSignal,
+  patienceMs = sshPatienceMs,
+): Promise<string | null> {
   const pushed = branchesIn(lines);
   if (pushed.length === 0) return null;
-  const { url } = (await lockContext(project)).remote;
-  const patience = isSsh(url) ? [AbortSignal.timeout(sshPatienceMs)] : [];
-  const ctx = await lockContext(project, systemClock, AbortSignal.any([signal, ...patience]));
+  const here = await lockContext(project, systemClock, signal);
+  // Whoever publishes at this moment brings its own parts there, and would remove ours afterwards.
+  const guarded = await alone(project, 'publish', otherMs, async () =>
+    withSharedConnection(here, async (connection) => bringAll({ ...here, connection }, pushed, patienceMs)),
+  );
+  return guarded.outcome === 'done' ? guarded.value : null;
+}
+
+async function bringAll(ctx: LockContext, pushed: readonly Pushed[], patienceMs: number): Promise<string | null> {
   for (const { tip, known } of pushed) {
     const bytes = await missingBytes(ctx, tip, known);
     // What goes in one part is simply pushed.
@@ -38,14 +57,42 @@ export async function stageForPush(project: Project, lines: string, signal: Abor
       return bytes < worthTelling
         ? null
         : 'If this push is interrupted it starts anew: this remote cannot tell what it has. `oxenvcs push` goes on where it was.';
-    const track = trackTransfer(project, systemClock, tell());
-    try {
-      await prepareParts(ctx, { tip, known, track, patience: 1 });
-    } finally {
-      await track.end();
-    }
+    const staged = (await staysOpen(ctx)) ? await bring(ctx, tip, known) : await bringSome(ctx, tip, known, patienceMs);
+    if (!staged)
+      return 'Git sends the rest in one piece, for its connection must not wait longer. Should that break: push again, or use `oxenvcs push`. With `ServerAliveInterval 30` for this host in ~/.ssh/config all of it goes in parts.';
   }
   return null;
+}
+
+/** Can git's own connection wait as long as it takes? */
+async function staysOpen({ root, remote: { url } }: LockContext): Promise<boolean> {
+  if (!isSsh(url)) return true;
+  const seconds = Number((await sshSettings(root, url))?.get('serveraliveinterval') ?? 0);
+  return seconds > 0 && seconds <= aliveSeconds;
+}
+
+/** False: the time was over before all of it was there. */
+async function bring(ctx: LockContext, tip: string, known: string[], until?: number): Promise<boolean> {
+  const track = trackTransfer(ctx, systemClock, tell());
+  try {
+    return (await prepareParts(ctx, { tip, known, track, patience: 1, until })).isWhole;
+  } finally {
+    await track.end();
+  }
+}
+
+/** What gets there within the time that the connection of a push may wait: no part is begun in the second half of it. */
+async function bringSome(ctx: LockContext, tip: string, known: string[], patienceMs: number): Promise<boolean> {
+  const { push } = ctx.settings;
+  const settings = { ...ctx.settings, push: { ...push, partSeconds: Math.min(push.partSeconds, shortPart) } };
+  const over = AbortSignal.timeout(patienceMs);
+  const hasty = { ...ctx, settings, signal: ctx.signal ? AbortSignal.any([ctx.signal, over]) : over };
+  try {
+    return await bring(hasty, tip, known, systemClock.monotonic() + patienceMs / 2);
+  } catch (error) {
+    if (over.aborted) return false;
+    throw error;
+  }
 }
 
 interface Pushed {

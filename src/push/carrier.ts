@@ -18,6 +18,8 @@ export interface Carrier {
   track: Tracker;
   /** How often in a row it may break before anything gets through. */
   patience: number;
+  /** No part is begun from then on (monotonic, ms). */
+  until?: number | undefined;
   /** What is on the remote now: the ids that its refs have. Null: it cannot be asked. */
   there: () => Promise<Set<string> | null>;
   /** It broke, or the remote does not take pushes of that size: to be remembered. */

@@ -33,9 +33,9 @@ const bufferBytes = 32 * 2 ** 20;
 /**
  * Puts all links on the remote, as many in one push as the time allows. While the remote makes sense of one part (it
  * indexes what it got) the next is on its way already: one after the other, so that a connection that resets costs one
- * part. Throws the failure that stopped it.
+ * part. False: the time was over before. Throws the failure that stopped it.
  */
-export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promise<void> {
+export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promise<boolean> {
   // One behind the other, the last and the first bytes of two parts would exceed a limit together.
   const lanes = carrier.ctx.settings.push.maxBytesPerSecond === null ? 2 : 1;
   let waiting = [...links];
@@ -43,7 +43,9 @@ export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promi
   let breaks = 0;
   let trouble: Extract<End, { is: 'broken' | 'over' }> | null = null;
   while (waiting.length > 0 || flights.size > 0) {
-    const isClear = flights.size < lanes && [...flights].every((flight) => hasLeft(carrier, flight));
+    const isLate = carrier.ctx.clock.monotonic() >= (carrier.until ?? Infinity);
+    if (isLate && flights.size === 0) return false;
+    const isClear = !isLate && flights.size < lanes && [...flights].every((flight) => hasLeft(carrier, flight));
     if (trouble === null && isClear && waiting.length > 0) {
       const part = waiting.slice(0, howMany(waiting, carrier.sizing.next));
       for (const link of part) await writeLink(carrier.scratch, link.objects());
@@ -71,6 +73,7 @@ export async function sendLinks(carrier: Carrier, links: readonly Link[]): Promi
     waiting = left;
     trouble = null;
   }
+  return true;
 }
 
 /** A part larger than any before it that fits the buffers on the way has not met the link yet, though all of it is written. */

@@ -9,12 +9,19 @@ export interface Missing {
   commits: string[];
   /** Of each commit, about how many bytes travel as deltas: its sessions and folders, as they lie on the disk. */
   rest: number[];
-  /** What is not worth a delta, in the order of the commits that brought it in. */
+  /** What is not worth a delta, or too much for one piece, in the order of the commits that brought it in. */
   media: Blobs;
 }
 
 /** Git itself searches no deltas for files above this (core.bigFileThreshold), bytes. */
 const neverDelta = 512 * 2 ** 20;
+
+/**
+ * A version with more of such files than this (an exported project, samples in a song file) must not be one piece that a break
+ * sends back to its start: those of them from `large` on go as media does. By their size alone: that never changes. Bytes.
+ */
+const heavy = 64 * 2 ** 20;
+const large = 2 ** 20;
 
 /** How long a file's ending may be to become part of a name. */
 const plainEnding = /^\.[A-Za-z0-9]{1,16}$/;
@@ -139,6 +146,13 @@ class Found {
 
   missing(): Missing {
     const { idBytes, commits, rest } = this;
+    const others = commits.map(() => 0);
+    this.sizes.forEach((size, blob) => {
+      if (this.isMedia[blob] !== true) others[this.commit[blob] ?? 0] = (others[this.commit[blob] ?? 0] ?? 0) + size;
+    });
+    this.sizes.forEach((size, blob) => {
+      if (size >= large && (others[this.commit[blob] ?? 0] ?? 0) > heavy) this.isMedia[blob] = true;
+    });
     const places = this.sizes.flatMap((_, blob) => (this.isMedia[blob] === true ? [blob] : []));
     this.disk.forEach((bytes, blob) => {
       if (this.isMedia[blob] !== true) this.addRest(bytes, this.commit[blob]);

@@ -17,6 +17,8 @@ export interface PrepareOptions {
   track: Tracker;
   /** How often in a row the connection may break before anything gets through. */
   patience: number;
+  /** As in `stage`. */
+  until?: number | undefined;
 }
 
 export interface Prepared {
@@ -25,6 +27,8 @@ export interface Prepared {
   resumedParts: number;
   /** About so many bytes go along with the branch. */
   bytesLeft: number;
+  /** As from `stage`. */
+  isWhole: boolean;
 }
 
 /**
@@ -41,15 +45,15 @@ export async function prepare(ctx: LockContext, { tip, known, track, patience }:
 /** The same without what git-lfs keeps: beside a push by hand its own hook sees to that. */
 export async function prepareParts(
   ctx: LockContext,
-  { tip, known, track, patience }: PrepareOptions,
+  { tip, known, track, patience, until }: PrepareOptions,
 ): Promise<Prepared> {
   const { maxPushBytes } = await capabilities(ctx);
   const { next } = startSizing(limitsOf(ctx, maxPushBytes), (await recall(ctx)).sizing);
   const bytesLeft = await missingBytes(ctx, tip, known);
   track.begin(bytesLeft, 0, 0);
   track.size(bytesLeft);
-  if (bytesLeft <= next) return { parts: 0, resumedParts: 0, bytesLeft };
-  const staged = await stage(ctx, { tip, track, patience });
+  if (bytesLeft <= next) return { parts: 0, resumedParts: 0, bytesLeft, isWhole: true };
+  const staged = await stage(ctx, { tip, track, patience, until });
   return { ...staged, bytesLeft: staged.parts > 0 ? 0 : bytesLeft };
 }
 
@@ -75,7 +79,7 @@ export async function publishPrepared<T extends Ended>(
   const onWritten: LockContext['onWritten'] = ({ bytes }) => track.moving(0, bytes);
   try {
     for (;;) {
-      let prepared: Prepared = { parts: 0, resumedParts: 0, bytesLeft: 0 };
+      let prepared: Prepared = { parts: 0, resumedParts: 0, bytesLeft: 0, isWhole: true };
       const before = async (base: string | null) => {
         const now = await prepare(ctx, { tip, known: base === null ? [] : [base], track, patience });
         // Asked again, since the branch was somewhere else: what was put there the first time counts.

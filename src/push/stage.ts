@@ -20,6 +20,8 @@ export interface StageOptions {
   track: Tracker;
   /** How often in a row the connection may break before anything gets through. */
   patience: number;
+  /** From then on no part is begun (monotonic, ms): somebody waits. Parts begin small, so that some get through. */
+  until?: number | undefined;
 }
 
 export interface StagedPush {
@@ -27,13 +29,18 @@ export interface StagedPush {
   parts: number;
   /** Of these, parts that were there from an earlier try. */
   resumedParts: number;
+  /** All of it is there. Not so where the time was over before. */
+  isWhole: boolean;
 }
+
+/** It is so little that it simply goes along with the branch. */
+const nothing: StagedPush = { parts: 0, resumedParts: 0, isWhole: true };
 
 /**
  * Puts all that `tip` needs on the remote, in parts, and goes on where an earlier try, of this clone or another, has
  * stopped: the remote says what it has. Throws the failure that stopped it.
  */
-export async function stage(ctx: LockContext, { tip, track, patience }: StageOptions): Promise<StagedPush> {
+export async function stage(ctx: LockContext, { tip, track, patience, until }: StageOptions): Promise<StagedPush> {
   const { root } = ctx;
   const { namespace, maxPushBytes } = await capabilities(ctx);
   const limits = limitsOf(ctx, maxPushBytes);
@@ -42,7 +49,7 @@ export async function stage(ctx: LockContext, { tip, track, patience }: StageOpt
   const prefix = stagingPrefix(namespace);
   // A host would take the first branch for the default one, and that must not be a part.
   const isEmpty = ![...listed.refs.keys()].some((ref) => ref.startsWith('refs/heads/'));
-  if (isEmpty && prefix.startsWith('refs/heads/')) return { parts: 0, resumedParts: 0 };
+  if (isEmpty && prefix.startsWith('refs/heads/')) return nothing;
 
   const scratch = await openScratch(ctx);
   const found = stagedAmong(listed.refs, prefix);
@@ -54,18 +61,21 @@ export async function stage(ctx: LockContext, { tip, track, patience }: StageOpt
   const there = [...plan.matched, ...plan.known];
   const thereBytes = sum(there);
   const total = thereBytes + sum(plan.waiting) + rest.reduce((all, bytes) => all + bytes, 0);
-  const sizing = startSizing(limits, (await recall(ctx)).sizing);
-  if (there.length === 0 && total <= sizing.next) return { parts: 0, resumedParts: 0 };
+  const before = (await recall(ctx)).sizing;
+  const usual = startSizing(limits, before);
+  if (there.length === 0 && total <= usual.next) return nothing;
+  const sizing = until === undefined ? usual : { ...usual, next: before?.next ?? limits.min };
 
   const used = new Set(there.map(({ id }) => id));
   const resumedParts = new Set(staged.filter(({ id }) => used.has(id)).map(({ part }) => part)).size;
   track.size(sizing.next);
   track.begin(total, thereBytes, resumedParts);
-  const carrier = await openCarrier(ctx, { track, patience, found, scratch, limits, sizing });
-  await sendLinks(carrier, plan.waiting);
+  const carrier = await openCarrier(ctx, { track, patience, until, found, scratch, limits, sizing });
+  if (!(await sendLinks(carrier, plan.waiting)))
+    return { parts: resumedParts + carrier.through, resumedParts, isWhole: false };
   for (const link of plan.matched) await writeLink(scratch, link.objects());
   await sendJoins(carrier, { commits, rest }, [...used, ...plan.waiting.map(({ id }) => id)]);
-  return { parts: resumedParts + carrier.through, resumedParts };
+  return { parts: resumedParts + carrier.through, resumedParts, isWhole: true };
 }
 
 /**
@@ -84,7 +94,9 @@ export async function sendAgain(ctx: LockContext, media: Blobs, options: Omit<St
   await sendLinks(await openCarrier(ctx, { ...options, found, scratch, limits, sizing: startSizing(limits) }), waiting);
 }
 
-type Opening = Pick<Carrier, 'track' | 'patience' | 'scratch' | 'limits' | 'sizing'> & { found: readonly Staged[] };
+type Opening = Pick<Carrier, 'track' | 'patience' | 'until' | 'scratch' | 'limits' | 'sizing'> & {
+  found: readonly Staged[];
+};
 
 async function openCarrier(ctx: LockContext, { found, ...opening }: Opening): Promise<Carrier> {
   const now = ctx.clock.now();

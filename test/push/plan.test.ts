@@ -57,6 +57,17 @@ test('media is told from sessions by the attributes of its path, whatever its na
   );
 });
 
+test('a version with much that is no media does not travel in one piece; a session by itself stays one that goes as a delta', async () => {
+  const root = await song();
+  const base = await head(root);
+  const mebibytes = (count: number, byte: number) => Buffer.alloc(count * 2 ** 20, byte);
+  await commit(root, { 'Song.rpp': mebibytes(3, 1) });
+  const tip = await commit(root, { 'Song.rpp': mebibytes(4, 1), 'export.zip': mebibytes(61, 2), 'read me.txt': 'y' });
+  const { media, rest } = await missing({ root }, tip, [base]);
+  expect(media.sizes.map((size) => size / 2 ** 20).toSorted()).toEqual([4, 61]);
+  expect(rest).toHaveLength(2);
+});
+
 test('the plan is the same after a repack, and leaves out what the remote has, what it has promised, and what is not here', async () => {
   const root = await song();
   const base = await head(root);
