@@ -18,7 +18,8 @@ import { annWithTakes, assertWhole, record, stagingRefs } from '../support/takes
 import type { Member } from '../support/team.ts';
 
 const smallPartsByHand = {
-  '.oxenvcs/config.json': '{"v":1,"push":{"minPartBytes":8192,"maxPartBytes":131072}}\n',
+  '.oxenvcs/config.json':
+    '{"v":1,"push":{"minPartBytes":8192,"maxPartBytes":131072},"network":{"initialBackoffMs":20}}\n',
 };
 
 /** Ann with hooks, who pushes by hand, in parts of a few KiB. */
