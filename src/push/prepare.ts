@@ -89,11 +89,11 @@ export async function publishPrepared<T extends Ended>(
       const { parts, resumedParts, bytesLeft } = prepared;
       if (!('failure' in moved)) {
         await tidy(ctx);
-        return { moved, parts: Math.max(1, parts), resumedParts, bytesSent: track.wireBytes() };
+        return { moved, parts: Math.max(1, parts), resumedParts, bytesSent: track.sentBytes() };
       }
       track.broken(0);
       if (!(await learnFrom(ctx, moved.failure, bytesLeft)))
-        return { moved, parts, resumedParts, bytesSent: track.wireBytes() };
+        return { moved, parts, resumedParts, bytesSent: track.sentBytes() };
     }
   } finally {
     await track.end();

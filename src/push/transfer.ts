@@ -10,7 +10,7 @@ export interface Transfer {
   /** Parts that are through, and all there will be as far as can be told. */
   part: number;
   parts: number;
-  /** Of `bytesTotal` so many are on the remote or on their way, those of earlier tries too. */
+  /** Of `bytesTotal` so many are on the remote or on their way, those of earlier tries too. What broke off is no more. */
   bytesSent: number;
   bytesTotal: number;
   bytesPerSecond: number;
@@ -31,8 +31,11 @@ export interface Tracker {
   /** How large parts are now. */
   size(bytes: number): void;
   end(): Promise<void>;
-  /** Written by this process, also in parts that broke off: bytes on the wire. */
-  wireBytes(): number;
+  /**
+   * So many bytes the remote took from this process, with what is on its way now. Not those of a part that broke off: git
+   * goes on to count, at full speed, what it then throws away.
+   */
+  sentBytes(): number;
 }
 
 /** The rate is that of the last so many ms. */
@@ -47,17 +50,17 @@ export function trackTransfer(
   onTransfer: (transfer: Transfer) => void = () => undefined,
 ): Tracker {
   let [total, there, parts, done, partBytes] = [0, 0, 0, 0, 1];
-  let finished = 0; // bytes of parts that ended, whatever became of them
+  let taken = 0; // bytes of parts that got through
   const flying = new Map<number, number>();
   const samples: { at: number; bytes: number }[] = [];
   let toldAt = clock.monotonic();
-  const wire = () => finished + sum(flying.values());
+  const sentBytes = () => taken + sum(flying.values());
   const shown = (): Transfer => {
     const now = clock.monotonic();
-    samples.push({ at: now, bytes: wire() });
+    samples.push({ at: now, bytes: sentBytes() });
     while (samples.length > 2 && now - (samples[1]?.at ?? now) > windowMs) samples.shift();
     const first = samples[0] ?? { at: now, bytes: 0 };
-    const rate = now > first.at ? ((wire() - first.bytes) / (now - first.at)) * 1000 : 0;
+    const rate = now > first.at ? ((sentBytes() - first.bytes) / (now - first.at)) * 1000 : 0;
     const sent = Math.min(total, there + done + sum(flying.values()));
     const left = total - sent;
     return {
@@ -66,7 +69,7 @@ export function trackTransfer(
       bytesSent: sent,
       bytesTotal: total,
       bytesPerSecond: Math.round(rate),
-      etaMs: rate > 0 ? Math.round((left / rate) * 1000) : null,
+      etaMs: left === 0 ? 0 : rate > 0 ? Math.round((left / rate) * 1000) : null,
     };
   };
   const tell = (now = false) => {
@@ -75,10 +78,6 @@ export function trackTransfer(
     const transfer = shown();
     onTransfer(transfer);
     note(project, { v: 1, pid: process.pid, ...transfer });
-  };
-  const settle = (part: number) => {
-    finished += flying.get(part) ?? 0;
-    flying.delete(part);
   };
   return {
     begin(all, before, partsBefore) {
@@ -91,7 +90,8 @@ export function trackTransfer(
     },
     landed(part, planned) {
       const bytes = flying.get(part) ?? 0;
-      settle(part);
+      flying.delete(part);
+      taken += bytes;
       // What travels as deltas is less than was thought.
       total += bytes - planned;
       done += bytes;
@@ -100,10 +100,12 @@ export function trackTransfer(
     },
     found(planned) {
       there += planned;
+      taken += planned;
       parts += 1;
     },
     broken(part) {
-      settle(part);
+      flying.delete(part);
+      samples.length = 0;
       tell();
     },
     size(bytes) {
@@ -113,7 +115,7 @@ export function trackTransfer(
       note(project, null);
       await writing;
     },
-    wireBytes: wire,
+    sentBytes,
   };
 }
 

@@ -29,13 +29,13 @@ test('what is told of a push: bytes that left, parts of all, the rate of the las
     etaMs: 50_000,
   });
   track.landed(1, 10_000_000);
-  // One that breaks off has cost its bytes, and they count as sent no more.
+  // The bytes of one that breaks off count as sent no more, and nothing is told of how fast it was.
   track.moving(2, 3_000_000);
   track.broken(2);
   clock.pass(20_000);
   track.moving(3, 0);
-  expect(told.at(-1)).toMatchObject({ part: 5, parts: 10, bytesSent: 50_000_000 });
-  expect(track.wireBytes()).toBe(13_000_000);
+  expect(told.at(-1)).toMatchObject({ part: 5, parts: 10, bytesSent: 50_000_000, bytesPerSecond: 0, etaMs: null });
+  expect(track.sentBytes()).toBe(10_000_000);
   // What travels as deltas turns out to be less than it takes on the disk.
   track.moving(3, 1_000_000);
   track.landed(3, 50_000_000);
