@@ -95,6 +95,8 @@ interface Published {
 export async function publishNow(project: Project, context: Context, only?: string): Promise<Published> {
   const { clock, signal, output, retry } = context;
   const started = clock.monotonic();
+  // Of all tries together: the answer of one that sent everything may have been lost.
+  const sent = { parts: 0, bytesSent: 0 };
   const ports = {
     clock,
     signal,
@@ -104,6 +106,10 @@ export async function publishNow(project: Project, context: Context, only?: stri
     readBack: true,
     onLost: (failure: Failure) => output.warn(`${failure.message} It was free, and you took it again.`),
     onTransfer: (transfer: Transfer) => output.progress(describeTransfer(transfer), { event: 'transfer', ...transfer }),
+    onEnded: ({ parts, bytesSent }: typeof sent) => {
+      sent.parts = Math.max(sent.parts, parts);
+      sent.bytesSent += bytesSent;
+    },
     ...(only === undefined ? {} : { only }),
   } as const;
   const published: { versions: number; pushed: Pushed }[] = [];
@@ -116,8 +122,9 @@ export async function publishNow(project: Project, context: Context, only?: stri
     return drained;
   };
   const { attempts } = await withRetries(project, context, 'push', once, (drained) => drained.length > 0);
+  const last = published.at(-1)?.pushed ?? (await nothing(project));
   return {
-    pushed: published.at(-1)?.pushed ?? (await nothing(project)),
+    pushed: { ...last, parts: Math.max(last.parts, sent.parts), bytesSent: sent.bytesSent },
     versions: published.reduce((sum, one) => sum + one.versions, 0),
     durationMs: Math.round(clock.monotonic() - started),
     attempts,

@@ -64,6 +64,8 @@ export interface SendOptions {
   tip: string;
   patience: number;
   onTransfer?: ((transfer: Transfer) => void) | undefined;
+  /** Told once, however it ends: what the remote took. */
+  onEnded?: ((sent: { parts: number; bytesSent: number }) => void) | undefined;
 }
 
 /**
@@ -72,14 +74,14 @@ export interface SendOptions {
  */
 export async function publishPrepared<T extends Ended>(
   ctx: LockContext,
-  { tip, patience, onTransfer }: SendOptions,
+  { tip, patience, onTransfer, onEnded }: SendOptions,
   move: (ctx: LockContext, before: (base: string | null) => Promise<void>) => Promise<T>,
 ): Promise<{ moved: T; parts: number; resumedParts: number; bytesSent: number }> {
   const track = trackTransfer(ctx, ctx.clock, onTransfer);
   const onWritten: LockContext['onWritten'] = ({ bytes }) => track.moving(0, bytes);
+  let prepared: Prepared = { parts: 0, resumedParts: 0, bytesLeft: 0, isWhole: true };
   try {
     for (;;) {
-      let prepared: Prepared = { parts: 0, resumedParts: 0, bytesLeft: 0, isWhole: true };
       const before = async (base: string | null) => {
         const now = await prepare(ctx, { tip, known: base === null ? [] : [base], track, patience });
         // Asked again, since the branch was somewhere else: what was put there the first time counts.
@@ -96,6 +98,7 @@ export async function publishPrepared<T extends Ended>(
         return { moved, parts, resumedParts, bytesSent: track.sentBytes() };
     }
   } finally {
+    onEnded?.({ parts: prepared.parts, bytesSent: track.sentBytes() });
     await track.end();
   }
 }

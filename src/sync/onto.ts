@@ -32,6 +32,8 @@ export interface Sending {
   onLost?: (failure: Failure) => void;
   /** How far a push is that takes a while. */
   onTransfer?: (transfer: Transfer) => void;
+  /** What the remote took of a push, however it ended. */
+  onEnded?: (sent: { parts: number; bytesSent: number }) => void;
   /** The remote's branch is asked for afterwards, also when the push was a small one. */
   readBack?: boolean;
   /** A part that breaks off is sent again (`--no-retry`: not). */
@@ -106,9 +108,10 @@ async function publishCommit(ctx: LockContext, tip: string, sending: Sending, re
   return { outcome: 'up-to-date', commit, ...sent, parts: 0, rescue: null, joined: false };
 }
 
-export const options = ({ settings }: LockContext, tip: string, { onTransfer, retry = true }: Sending) => ({
+export const options = ({ settings }: LockContext, tip: string, { onTransfer, onEnded, retry = true }: Sending) => ({
   tip,
   onTransfer,
+  onEnded,
   patience: retry ? settings.network.maxRetries : 0,
 });
 

@@ -11,7 +11,7 @@ import { openProject } from '../../src/project/project.ts';
 import { background, oxenvcs } from '../support/cli.ts';
 import { killTree } from '../support/processes.ts';
 import { proxy } from '../support/proxy.ts';
-import { fileRemote, httpRemote } from '../support/remotes.ts';
+import { fileRemote, httpRemote, isPush } from '../support/remotes.ts';
 import { sandbox } from '../support/sandbox.ts';
 import { annWithTakes, assertWhole, pushTip, record, stagingRefs } from '../support/takes.ts';
 import type { Member } from '../support/team.ts';
@@ -111,6 +111,27 @@ test('a stopped push goes on: new versions on top, a repack, a moved remote, a p
   expect(await pushTip({ ctx }, short)).toMatchObject({ parts: 1, resumedParts: 0 });
   expect(await stagingRefs(moved)).toEqual([]);
   await assertWhole(moved, short);
+});
+
+test('the answer to the last push of all is lost: the command tells what it has sent, all tries together', async () => {
+  const remote = await httpRemote();
+  const ann = await annWithTakes(remote);
+  const tip = await record(ann, 9, 30_000);
+  remote.trouble = (request) => {
+    if (!isPush(request)) return null;
+    let isLast = false;
+    request.on('data', (chunk: Buffer) => (isLast ||= chunk.includes(' refs/heads/main')));
+    request.on('end', () => isLast && request.socket.destroy());
+    return null;
+  };
+  const env = { OXENVCS_PUSH_MIN_PART_BYTES: '8192', OXENVCS_NETWORK_INITIAL_BACKOFF_MS: '20' };
+  const pushed = (await oxenvcs(['push', '--json'], { cwd: ann.project.root, env })).json();
+  expect(pushed).toMatchObject({ outcome: 'pushed', attempts: 2, parts: expect.any(Number) });
+  const { parts, bytesSent } = pushed as Record<'parts' | 'bytesSent', number>;
+  expect(parts).toBeGreaterThan(1);
+  expect(bytesSent).toBeGreaterThan(9 * 30_000);
+  expect(bytesSent).toBeLessThan(10 * 30_000);
+  await assertWhole(remote.dir, tip);
 });
 
 test('a remote that was restored from an old backup gets all that it lacks, in parts', async () => {
