@@ -51,6 +51,17 @@ test('what comes on top changes no link that is full', () => {
   );
 });
 
+test('a large file is a link of its own, whatever stands before it', () => {
+  fc.assert(
+    fc.property(sizes, sizes, (before, after) => {
+      const links = closeLinks([...before, linkBytes, ...after], linkBytes);
+      expect(links.filter(({ blobs }) => blobs.includes(before.length))).toEqual([
+        { blobs: [before.length], bytes: linkBytes + 100 },
+      ]);
+    }),
+  );
+});
+
 describe('resume', () => {
   const idsOf = (blobs: Blobs) => closeLinks(blobs.sizes, linkBytes).map((closed) => linkObjects(blobs, closed));
   const holds = (links: { tree: Buffer }[]) =>
