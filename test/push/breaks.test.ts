@@ -13,7 +13,7 @@ import { killTree } from '../support/processes.ts';
 import { proxy } from '../support/proxy.ts';
 import { fileRemote, httpRemote, isPush } from '../support/remotes.ts';
 import { sandbox } from '../support/sandbox.ts';
-import { annWithTakes, assertWhole, pushTip, record, stagingRefs } from '../support/takes.ts';
+import { annWithTakes, assertWhole, pushTip, record, smallParts, stagingRefs } from '../support/takes.ts';
 import type { Member } from '../support/team.ts';
 
 /** Ends the push as a signal does, when so many parts are through. */
@@ -78,7 +78,7 @@ test('a push that is killed, with git and all, goes on where it was: from the sa
   expect((await stagingRefs(remote.dir)).length).toBeGreaterThanOrEqual(staged);
 });
 
-test('a stopped push goes on: new versions on top, a repack, a moved remote, a part that somebody deleted, a rewritten history', async () => {
+test('a stopped push goes on: new versions on top, a repack, a moved remote, other settings, a part that somebody deleted, a rewritten history', async () => {
   const remote = await fileRemote();
   const ann = await annWithTakes(remote, { maxPartBytes: 130_000 });
   const { root } = ann.project;
@@ -91,7 +91,7 @@ test('a stopped push goes on: new versions on top, a repack, a moved remote, a p
   const moved = path.join(await sandbox(), 'moved.git');
   await fs.rename(remote.dir, moved);
   await git(root, ['remote', 'set-url', 'origin', moved]);
-  const ctx = { ...ann.ctx, remote: { name: 'origin', url: moved } };
+  const ctx = { ...smallParts(ann.ctx, { minPartBytes: 100_000 }), remote: { name: 'origin', url: moved } };
   await git(root, ['repack', '-adq']);
   await git(moved, ['update-ref', '-d', staged[2] ?? '']);
   await acquireLock(ctx, { how: 'save' });
