@@ -1,5 +1,4 @@
 import { finishCheckout } from './checkout/checkout.ts';
-import { isUnderWay } from './checkout/journal.ts';
 import { capture } from './commit/capture.ts';
 import { type Change, changes } from './commit/changes.ts';
 import { commitSave } from './commit/commit.ts';
@@ -112,9 +111,9 @@ export async function watchAndPublish(
           lookAround = () => ports.stirred(null);
           return startWake(ports);
         },
-        // What is just being brought in is no save of anybody.
+        // What another process is just bringing in is no save of anybody. A move that was broken off is ended first.
         changes: async () =>
-          (await filesLieStill(project))
+          (await finishCheckout(project))
             ? await large.leaveOut(await named(await withSoundSettings(root, await changes(root))))
             : [],
         room: async () => await disk.room(),
@@ -216,10 +215,6 @@ async function untilResumed(project: Project, clock: Clock, signal: AbortSignal)
     deafen();
   }
 }
-
-/** False: another process is moving files from one version to another. A move that was broken off is ended first. */
-const filesLieStill = async (project: Project): Promise<boolean> =>
-  !(await isUnderWay(project)) || (await finishCheckout(project));
 
 /** Settings that do not hold become no version: once published, they would stop every oxenvcs of the team. */
 async function withSoundSettings(root: string, found: Change[]): Promise<Change[]> {

@@ -9,12 +9,13 @@ import { gitFailure } from '../git/failures.ts';
 import { tryGit } from '../git/run.ts';
 import { diffTrees, type TreeChange } from '../git/tree.ts';
 import { asFailure, Failure } from '../model/failures.ts';
-import { alone } from '../project/guard.ts';
+import { alone, untilKnownMs } from '../project/guard.ts';
 import { type Project, refCommit } from '../project/project.ts';
 import { statOf } from '../system/stat.ts';
 import { differing } from './differs.ts';
 import { discard, place, prepare } from './files.ts';
-import { endJournal, type Journal, readJournal, writeJournal } from './journal.ts';
+import { bringPromised } from './promised.ts';
+import { endJournal, isUnderWay, type Journal, readJournal, writeJournal } from './journal.ts';
 import { assertNoDaw, assertRoom, assertUntouched } from './way.ts';
 
 export interface Arrival {
@@ -36,7 +37,7 @@ const patienceMs = 10_000;
  * Moves HEAD, index and files together from one version to a later one. New files are written beside the project first;
  * then, with git's index locked and no version made meanwhile, they are renamed into place. Files that do not differ are
  * not touched, and keep their times. A process that is killed leaves a journal: the next one goes on, or puts all back.
- * Throws `not-now`, `would-overwrite`, `daw-runs`, `disk-full`, `busy`.
+ * Throws `not-now`, `would-overwrite`, `daw-runs`, `disk-full`, `busy`, and of a partial clone `offline`, `auth`….
  */
 export async function checkOut(project: Project, arrival: Arrival): Promise<void> {
   const done = await alone(project, 'checkout', patienceMs, async () => {
@@ -45,6 +46,7 @@ export async function checkOut(project: Project, arrival: Arrival): Promise<void
     const changes = await diffTrees(project.root, arrival.from, arrival.to);
     try {
       await assertSafe(project, arrival, changes);
+      await bringPromised(project, arrival.to, changes);
       await assertRoom(project.root, changes, arrival.byItself?.reserve ?? 0);
       await prepare(project, arrival.to, withFile(changes));
       await moveTogether(project, arrival, changes);
@@ -57,11 +59,12 @@ export async function checkOut(project: Project, arrival: Arrival): Promise<void
   if (done.outcome === 'taken') throw busy(done.pid);
 }
 
-/**
- * Goes on with a move that was broken off. False: it is under way in another process just now.
- */
+/** Goes on with a move that was broken off, if there is one. False: it is under way in another process just now. */
 export async function finishCheckout(project: Project): Promise<boolean> {
-  const done = await alone(project, 'checkout', 0, async () => await goOn(project));
+  if (!(await isUnderWay(project))) return true;
+  // One that was killed before it had written its name is not waited for by the next one in vain.
+  const patience = { ms: 0, withUnknownMs: untilKnownMs };
+  const done = await alone(project, 'checkout', patience, async () => await goOn(project));
   return done.outcome === 'done';
 }
 

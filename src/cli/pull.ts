@@ -1,4 +1,5 @@
 import { pull as bringIn } from '../sync/pull.ts';
+import { finishCheckout } from '../checkout/checkout.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { command } from './command.ts';
 import { counted } from './format.ts';
@@ -11,6 +12,8 @@ export const pull = command({
   async run(_, context) {
     const project = await context.project();
     const daw = await findDaw(project.root, project.config.daw);
+    // Also without a network.
+    await finishCheckout(project);
     const { value } = await withRetries(
       project,
       context,

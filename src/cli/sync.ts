@@ -1,6 +1,7 @@
 import type { DawProfile } from '../daw/profile.ts';
 import { Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
+import { finishCheckout } from '../checkout/checkout.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { conflictsOf } from '../sync/conflicts.ts';
 import { bringIn, pull } from '../sync/pull.ts';
@@ -28,6 +29,8 @@ interface Done {
 
 async function syncNow(project: Project, context: Context): Promise<Answer> {
   const daw = await findDaw(project.root, project.config.daw);
+  // Also without a network.
+  await finishCheckout(project);
   const { failure, ...done } = await bothWays(project, daw, context);
   const conflicts = (await conflictsOf(project)).filter(({ isOurs }) => isOurs);
   if (conflicts.length > 0) {

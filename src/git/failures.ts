@@ -96,7 +96,18 @@ export function commandAt(args: readonly string[]): number {
 
 const unclear = (detail: string): Sorted => ({ kind: 'ambiguous', row: 'remote-unclear', detail });
 
+/** In a partial clone any command may come to a file that is only promised, and then talks to the remote after all. */
+const promised = /^fatal: could not fetch [0-9a-f]{40,} from promisor remote$/m;
+
 function sortKnown(result: Ended): Sorted | null {
+  if (!promised.test(result.stderr)) return sortMessages(result);
+  const sorted = sortMessages({ ...result, talks: true });
+  // An address that is wrong has never promised anything.
+  const isAway = sorted === null || sorted.kind === 'configuration';
+  return isAway ? { kind: 'transient', row: 'offline', detail: sorted?.detail ?? lastWords(result) } : sorted;
+}
+
+function sortMessages(result: Ended): Sorted | null {
   const { killed, signal, exitCode } = result;
   if (killed === 'timeout') return unclear('no answer in time');
   if (killed === 'abort') return unclear('it was interrupted');

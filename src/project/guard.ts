@@ -40,14 +40,15 @@ export type Job = 'watch' | 'publish' | 'setup' | 'lock' | 'checkout' | 'daemon'
  * is no process of ours. The same values everywhere.
  */
 const short = { update: 2000, stale: staleMs };
-const long = { update: 60_000, stale: 10 * 365 * 86_400_000 };
+const lasting = { update: 2000, stale: 10 * 365 * 86_400_000 };
+const long = { ...lasting, update: 60_000 };
 const timing: Record<Job, typeof short> = {
   watch: long,
   publish: short,
   setup: short,
   lock: short,
   // It moves files: one that has slept in the middle of it goes on with that, and nobody else may have done it meanwhile.
-  checkout: long,
+  checkout: lasting,
   daemon: long,
 };
 
@@ -189,7 +190,7 @@ async function holderOf(project: Pick<Project, 'root'>, job: Job): Promise<{ pid
   // A folder that was away, with its disk or under another name, brings our own lock of that time back.
   if (!isAlive(pid) || (pid === process.pid && !held.has(lockFolder(project, job)))) return null;
   // After a restart, or a long time, another program has the number.
-  return fresh || (timing[job] === long && (await isNode(pid))) ? { pid } : null;
+  return fresh || (timing[job] !== short && (await isNode(pid))) ? { pid } : null;
 }
 
 /** Inodes are used again; the time of birth, where the system keeps one, is not. */

@@ -50,7 +50,7 @@ interface World {
 
 test('whatever two people, their network and their computers do: no version is lost or reordered, and no session overwritten', async () => {
   const { roll, pick } = dice(3);
-  for (let game = 0; game < rounds(10); game++) {
+  for (let game = 0; game < rounds(14, 14); game++) {
     const remote = await fileRemote();
     const program = path.join(await sandbox(), 'bitwig studio');
     await fs.copyFile('/bin/sleep', program);
@@ -207,7 +207,7 @@ test('whatever two people, their network and their computers do: no version is l
     };
     // What people do most comes most.
     const often = ['save', 'save', 'save', 'save again', 'push', 'push', 'sync'];
-    for (let n = 0; n < 16; n++) {
+    for (let n = 0; n < 12; n++) {
       const person = pick(people);
       const step = pick([...Object.keys(steps), ...often]);
       log.push(`${person.name}: ${person.asleep === null ? step : 'the computer wakes'}`);

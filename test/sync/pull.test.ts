@@ -2,12 +2,16 @@ import { spawn } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { writeJournal } from '../../src/checkout/journal.ts';
+import { noteIndexBehind } from '../../src/commit/user-index.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
 import { pull } from '../../src/sync/pull.ts';
 import { parsePs, parseTasklist } from '../../src/system/processes.ts';
 import { noDaw } from '../support/band.ts';
+import { oxenvcs } from '../support/cli.ts';
+import { statusLines } from '../support/project.ts';
 import { fileRemote } from '../support/remotes.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 import { team } from '../support/team.ts';
@@ -121,3 +125,20 @@ test('what ps and tasklist print is read, with spaces in names', () => {
     { pid: 4242, program: 'ableton live 12 suite' },
   ]);
 });
+
+test.each(['pull', 'sync'])(
+  'a pull that was killed when only the index was left to follow is ended by the next %s, also offline',
+  async (command) => {
+    const { ben, publish, remote } = await annAndBen();
+    const from = await gitLine(ben.root, ['rev-parse', 'HEAD']);
+    const to = await publish({ 'Song.song': 'two', 'Take.wav': 'audio' });
+    await git(ben.root, ['fetch', '--quiet', 'origin']);
+    await writeJournal(ben, { from, to, why: 'oxenvcs pull', times: {} });
+    await noteIndexBehind(ben, from, to);
+    await write(ben.root, { 'Song.song': 'two', 'Take.wav': 'audio' });
+    await git(ben.root, ['update-ref', 'HEAD', to]);
+    await fs.rename(remote, `${remote}.away`);
+    expect((await oxenvcs([command, '--no-retry'], { cwd: ben.root })).code).toBe(4);
+    expect(await statusLines(ben.root)).toEqual([]);
+  },
+);
