@@ -3,6 +3,7 @@ import { gitFailure, sortFailure } from '../git/failures.ts';
 import { Failure } from '../model/failures.ts';
 import type { Captured, Save, Settled } from '../model/save.ts';
 import { sameStat, statAll, unreadableAmong } from '../system/stat.ts';
+import { putTakes } from './takes.ts';
 
 /**
  * Puts a save into an index file (`index`, absolute) of our own: what the user staged by hand is neither swept in nor
@@ -37,26 +38,36 @@ async function addSettled(
 ): Promise<string[]> {
   const movedBefore = await moved(root, settled);
   if (movedBefore.length > 0) return movedBefore;
-  const media = await withoutDelta(root, settled);
-  for (const { paths, settings } of groups(settled, media)) {
-    if (paths.length === 0) continue;
-    const args = [...settings, 'add', '--pathspec-from-file=-', '--pathspec-file-nul'];
-    const input = paths.map((one) => one.path).join('\0');
-    const options = { env: { ...env, GIT_LITERAL_PATHSPECS: '1' }, input, ...(signal ? { signal } : {}) };
-    const result = await tryGit(root, args, options);
-    if (result.exitCode === 0) continue;
-    if (signal?.aborted === true)
-      throw new Failure('busy', { detail: 'No time was left for the takes of this version' });
+
+  /** Gives git these paths to read. Gives those that it could not, for they moved or may not be read; then nothing is done. */
+  const read = async (args: readonly string[], files: readonly Settled[]): Promise<string[]> => {
+    const paths = files.map((one) => one.path);
+    const options = { env: { ...env, GIT_LITERAL_PATHSPECS: '1' }, input: paths.join('\0') };
+    const result = await tryGit(root, args, { ...options, ...(signal ? { signal } : {}) });
+    if (result.exitCode === 0) return [];
+    signal?.throwIfAborted();
     // A file that shrinks or vanishes under it makes git fail, or die by SIGBUS.
     const movedMeanwhile = await moved(root, settled);
     if (movedMeanwhile.length > 0) return movedMeanwhile;
     // A take that may not be read holds up no save: it is left out, as one that still grows.
-    const unreadable = await unreadableAmong(
-      root,
-      paths.map((one) => one.path),
-    );
+    const unreadable = await unreadableAmong(root, paths);
     if (unreadable.length > 0) return unreadable;
     throw gitFailure(result, args);
+  };
+
+  try {
+    const kinds = await kindsOf(root, settled);
+    const torn = await putTakes(root, env, kinds.takes, read, signal);
+    if (torn.length > 0) return torn;
+    for (const { files, settings } of groups(kinds)) {
+      if (files.length === 0) continue;
+      const unread = await read([...settings, 'add', '--pathspec-from-file=-', '--pathspec-file-nul'], files);
+      if (unread.length > 0) return unread;
+    }
+  } catch (error) {
+    if (signal?.aborted === true)
+      throw new Failure('busy', { detail: 'No time was left for the takes of this version' }, error);
+    throw error;
   }
   // A file that grew under it gives exit 0 and a torn blob: only the stats tell.
   return await moved(root, settled);
@@ -65,33 +76,54 @@ async function addSettled(
 /** From this size on (bytes) git streams a file into a pack of its own instead of holding it whole. */
 const streamed = { media: 1_048_576n, other: 536_870_912n };
 
-/**
- * Small and large files go to git in turn: with fsyncMethod=batch git 2.39 fails where one call makes loose objects and a
- * pack ("unable to rename temporary file").
- */
-function groups(settled: readonly Settled[], media: ReadonlySet<string>) {
-  const kinds = [
-    // Audio hardly deflates: 2.6 s instead of 17 s for 480 MB.
-    { isMedia: true, above: streamed.media, settings: ['-c', 'core.compression=0'] },
-    // Everything else must delta and deflate: 20 saves of a 21 MB text would cost 401 MB otherwise.
-    { isMedia: false, above: streamed.other, settings: [] },
-  ];
-  return kinds.flatMap(({ isMedia, above, settings }) =>
-    [false, true].map((isLarge) => ({
-      settings: [...settings, '-c', `core.bigFileThreshold=${above}`],
-      paths: settled.filter(({ path, stat }) => media.has(path) === isMedia && stat.size > above === isLarge),
-    })),
-  );
+interface Kinds {
+  /** Large media that are stored byte for byte. */
+  takes: Settled[];
+  /** Media that git stores: small ones, and those that a filter or the like of the user's makes into something else. */
+  media: Settled[];
+  other: Settled[];
 }
 
-/** Which of these carry the `-delta` attribute: that is how `init` marks media. */
-async function withoutDelta(root: string, settled: Settled[]): Promise<Set<string>> {
-  if (settled.length === 0) return new Set();
+/** By their attributes: `init` marks media with `-delta -text`. */
+async function kindsOf(root: string, settled: readonly Settled[]): Promise<Kinds> {
+  const kinds: Kinds = { takes: [], media: [], other: [] };
+  if (settled.length === 0) return kinds;
   const input = settled.map(({ path }) => path).join('\0');
-  const answer = (await git(root, ['check-attr', '-z', '--stdin', 'delta'], { input })).split('\0');
-  const found = new Set<string>();
-  for (let i = 0; i + 2 < answer.length; i += 3) if (answer[i + 2] === 'unset') found.add(answer[i] ?? '');
-  return found;
+  const names = ['delta', 'text', 'filter', 'ident', 'working-tree-encoding'];
+  const answer = (await git(root, ['check-attr', '-z', '--stdin', ...names], { input })).split('\0');
+  const set = new Map<string, Set<string>>();
+  for (let i = 0; i + 2 < answer.length; i += 3) {
+    const [path = '', name = '', value = ''] = answer.slice(i, i + 3);
+    if (value === 'unspecified') continue;
+    set.set(path, (set.get(path) ?? new Set()).add(value === 'unset' ? `-${name}` : name));
+  }
+  for (const file of settled) {
+    const of = set.get(file.path) ?? new Set();
+    const isRaw = of.has('-text') && ['filter', 'ident', 'working-tree-encoding'].every((name) => !of.has(name));
+    if (!of.has('-delta')) kinds.other.push(file);
+    else if (isRaw && file.stat.size > streamed.media) kinds.takes.push(file);
+    else kinds.media.push(file);
+  }
+  return kinds;
+}
+
+/**
+ * What git stores. Small and large files go to it in turn: with fsyncMethod=batch git 2.39 fails where one call makes loose
+ * objects and a pack ("unable to rename temporary file").
+ */
+function groups({ media, other }: Kinds): { files: Settled[]; settings: string[] }[] {
+  const kinds = [
+    // Audio hardly deflates.
+    { files: media, above: streamed.media, settings: ['-c', 'core.compression=0'] },
+    // Everything else must delta and deflate: 20 saves of a 21 MB text would cost 401 MB otherwise.
+    { files: other, above: streamed.other, settings: [] },
+  ];
+  return kinds.flatMap(({ files, above, settings }) =>
+    [false, true].map((isLarge) => ({
+      settings: [...settings, '-c', `core.bigFileThreshold=${above}`],
+      files: files.filter(({ stat }) => stat.size > above === isLarge),
+    })),
+  );
 }
 
 async function moved(root: string, settled: Settled[]): Promise<string[]> {

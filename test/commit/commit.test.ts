@@ -247,6 +247,63 @@ test('small and large files, takes and others, come into one version together', 
   expect(sizes.trim().split('\n').map(Number)).toEqual(Object.values(files));
 });
 
+test('a take that is there already, under another name or from a try that failed, is not stored again', async () => {
+  const { project } = await projectWithRemote();
+  const { root, gitDir } = project;
+  const stored = async () => Number(/size-pack: (\d+)/.exec(await git(root, ['count-objects', '-v']))?.[1]);
+  const take = (letter: string) => Buffer.alloc(1_200_000, letter);
+  await write(root, { 'Takes/a.wav': take('a'), 'Takes/b.wav': take('b'), 'c.wav': take('c'), 'same.wav': take('a') });
+  const names = ['Takes/a.wav', 'Takes/b.wav', 'c.wav', 'same.wav'];
+  const save = await saveOf(project, { settled: names });
+  // Only the third read finds it moved: the others have been stored by then.
+  await git(root, ['config', 'filter.move.clean', 'echo >>c.wav']);
+  await write(root, { 'x.wav': take('x'), '.git/info/attributes': 'x.wav filter=move\n' });
+  const late = { ...save, settled: [...save.settled, ...(await saveOf(project, { settled: ['x.wav'] })).settled] };
+  expect(await commitSave(project, late)).toEqual({ outcome: 'moved', paths: ['c.wav'] });
+  const before = await stored();
+  expect(before).toBeGreaterThan(3 * 1170);
+  expect(before).toBeLessThan(3 * 1180);
+  await write(root, { 'c.wav': take('c') });
+  await fs.rename(path.join(root, 'Takes'), path.join(root, 'Old takes'));
+  const moved = names.map((name) => name.replace('Takes/', 'Old takes/'));
+  await committed(project, { settled: moved });
+  expect(await stored()).toBe(before);
+  expect((await fs.readdir(path.join(gitDir, 'objects/pack'))).length).toBe(2);
+  expect(await git(root, ['fsck', '--full', '--no-dangling'])).toBe('');
+  expect(await statusLines(root)).toEqual(['?? x.wav']);
+});
+
+test('a large take with a filter of the user’s is what their filter makes of it', async () => {
+  const attributes = '*.wav -delta -text\nb.wav filter=upper\nc.wav ident\nd.wav text eol=lf\n';
+  const { project } = await projectWithRemote({ '.gitattributes': attributes });
+  await git(project.root, ['config', 'filter.upper.clean', 'tr a-z A-Z']);
+  const text = 'take $Id: 1 $\r\n'.repeat(80_000);
+  await write(project.root, { 'a.wav': text, 'b.wav': text, 'c.wav': text, 'd.wav': text });
+  const commit = await committed(project, { settled: ['a.wav', 'b.wav', 'c.wav', 'd.wav'] });
+  const [a, b, c, d] = await Promise.all(
+    ['a.wav', 'b.wav', 'c.wav', 'd.wav'].map(async (name) => await fileIn(project.root, commit, name)),
+  );
+  expect([a === text, b === text.toUpperCase()]).toEqual([true, true]);
+  expect(c?.startsWith('take $Id$\r\n')).toBe(true);
+  expect(d?.startsWith('take $Id: 1 $\n')).toBe(true);
+  expect(await statusLines(project.root)).toEqual([]);
+});
+
+test('where media may be absent, a take that is promised only is stored, without a word to the remote', async () => {
+  const old = 'a'.repeat(1_200_000);
+  const { project: far } = await projectWithRemote({ 'a.wav': old });
+  await git(far.root, ['config', 'uploadpack.allowFilter', 'true']);
+  await git(far.root, ['rm', '--quiet', 'a.wav']);
+  await git(far.root, ['commit', '--quiet', '-m', 'without it']);
+  const root = path.join(await sandbox(), 'near');
+  await git(far.root, ['clone', '--quiet', '--filter=blob:none', `file://${far.root}`, root]);
+  await fs.rename(far.root, `${far.root}-gone`);
+  const project = await openProject(root);
+  await write(root, { 'b.wav': Buffer.alloc(1_200_000, 'b'), 'old a.wav': old });
+  const commit = await committed(project, { settled: ['b.wav', 'old a.wav'] });
+  expect((await fileIn(root, commit, 'old a.wav')).length).toBe(old.length);
+});
+
 test('when no time is left for its takes no version is made, at once, and nothing is left locked', async () => {
   const { project } = await projectWithRemote({ '.gitattributes': '*.wav -delta -text filter=slow\n' });
   await git(project.root, ['config', 'filter.slow.clean', 'sleep 600; cat']);
