@@ -25,6 +25,7 @@ import { enqueue } from './queue/entries.ts';
 import { whenWoken } from './system/awake.ts';
 import { type Clock, isoTime } from './system/clock.ts';
 import { exists } from './system/disk.ts';
+import { stayLean } from './system/memory.ts';
 import { makeBell } from './watch/bell.ts';
 import { startWake } from './watch/wake.ts';
 import { watchProject } from './watch/watch.ts';
@@ -186,6 +187,7 @@ export interface Opened {
  */
 export async function keepWatched(open: () => Promise<Opened>, ports: PipelinePorts): Promise<void> {
   const { clock, signal, tell } = ports;
+  stayLean();
   while (!signal.aborted) {
     const { project, profile } = await open();
     const paused = await pauseOf(project, clock.now());

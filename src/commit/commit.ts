@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { git, gitLine, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
+import type { TreeEntry } from '../git/tree.ts';
 import type { Committed, FileStat, Save } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
 import { statOf } from '../system/stat.ts';
@@ -10,6 +11,7 @@ import { detached, underWay } from './busy.ts';
 import { noteTimes } from './media-times.ts';
 import { type Difference, differencesIn, incompleteLine, saveMessage, withTrailers } from './message.ts';
 import { refresh, stage } from './stage.ts';
+import { treeWith } from './tree.ts';
 import { bringIndexUp, copyIndex, noteIndexBehind } from './user-index.ts';
 import { makeFolderIn } from '../system/disk.ts';
 
@@ -41,18 +43,23 @@ export async function commitSave(
   const folder = path.join(project.gitDir, 'oxenvcs');
   const index = path.join(folder, `index-${randomUUID()}`);
   await makeFolderIn(folder);
+  // Most saves are of the session alone: an index of thousands of files, read and written twice, can come after them.
+  const parent = head.commit === null ? null : parentOf(head.commit);
+  parent?.catch(() => undefined); // it is awaited in its place
   try {
-    const over = await startIndex(project, index, head.commit);
-    const moved = await stage(root, index, save, noTimeLeft);
+    const alone =
+      save.settled.length === 0 && head.tree !== null ? await treeWith(root, head.tree, filesOf(save)) : null;
+    let over = alone ? null : await startIndex(project, index, head.commit);
+    const moved = alone ? [] : await stage(root, index, save, noTimeLeft);
     if (moved.length > 0) return { outcome: 'moved', paths: moved };
-    const tree = await gitLine(root, ['write-tree'], { env: { GIT_INDEX_FILE: index } });
+    const tree = alone?.tree ?? (await gitLine(root, ['write-tree'], { env: { GIT_INDEX_FILE: index } }));
     if (tree === head.tree) return { outcome: 'nothing' };
-    const differences = await differencesOf(root, head.tree, tree);
+    const differences = alone?.differences ?? (await differencesOf(root, head.tree, tree));
     if (differences.length === 0) return { outcome: 'nothing' };
     const sessions = save.captured.map(({ path }) => path);
     const lacking = (save.leftOut ?? []).map(incompleteLine);
     const message = withTrailers(saveMessage(differences, sessions, save.incomplete, save.toFollow), lacking);
-    const parents = head.commit === null ? [] : ['-p', await parentOf(head.commit)];
+    const parents = parent === null ? [] : ['-p', await parent];
     const commit = await gitLine(root, ['commit-tree', ...parents, '-F', '-', tree], { input: message });
     const subject = message.split('\n', 1)[0] ?? '';
     if (!(await moveHead(project, head.commit, commit, subject)))
@@ -60,6 +67,10 @@ export async function commitSave(
     try {
       await made({ commit, branch: head.branch, subject });
     } finally {
+      if (alone) {
+        over = await startIndex(project, index, head.commit);
+        await stage(root, index, save);
+      }
       await refresh(root, { GIT_INDEX_FILE: index }, sessions);
       await bringIndexUp(project, { made: index, over });
       await noteTimes(project);
@@ -70,6 +81,12 @@ export async function commitSave(
     await fs.rm(`${index}.lock`, { force: true });
   }
 }
+
+const filesOf = ({ captured, deleted }: Save): Map<string, TreeEntry | null> =>
+  new Map([
+    ...deleted.map((path) => [path, null] as const),
+    ...captured.map(({ path, mode, oid }) => [path, { mode, oid }] as const),
+  ]);
 
 /** What is checked out. Without a commit yet there is no tree either; no branch: an older version is checked out. */
 interface Head {

@@ -78,9 +78,11 @@ export async function endIntents(project: Project): Promise<void> {
 }
 
 async function add(project: Project, what: Omit<Stored, 'v' | 'seq'>): Promise<Entry> {
-  const seq = Number(await gitLine(project.root, ['rev-list', '--count', what.commit, '--']));
-  const entry = withId({ v: 1, seq, ...what });
-  if (what.kind !== 'intent') await keepQueued(project, [what.commit]);
+  const [count] = await Promise.all([
+    gitLine(project.root, ['rev-list', '--count', what.commit, '--']),
+    what.kind === 'intent' ? null : keepQueued(project, [what.commit]),
+  ]);
+  const entry = withId({ v: 1, seq: Number(count), ...what });
   await writeEntries(project, [entry]);
   return entry;
 }

@@ -184,8 +184,9 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   /** One look at how things lie, and all that follows from it. */
   const pass = async () => {
     const start = clock.monotonic();
-    // Events get lost and come early: what was heard is compared again until it is as old as half of the quiet time.
-    if (start - scannedAt >= scanEvery() || scannedAt < newsAt + times.quiet / 2) {
+    // Events get lost and come early: what was heard is compared at once, and again when half of the quiet time has passed.
+    const again = newsAt + times.quiet / 2;
+    if (start - scannedAt >= scanEvery() || scannedAt <= newsAt || (scannedAt < again && start >= again)) {
       scannedAt = start;
       differences = worthFollowing(profile, await ports.changes());
       scans = { took: clock.monotonic() - start, quiet: state.slug === 'clean' ? scans.quiet + 1 : 0 };
