@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine, tryGit } from '../../src/git/run.ts';
 import { writtenIn } from '../../src/git/progress.ts';
-import { fileRemote, httpRemote, sshRemote } from '../support/remotes.ts';
+import { fileRemote, httpRemote, serverHook, sshRemote } from '../support/remotes.ts';
 import { write } from '../support/sandbox.ts';
 import { annWithTakes, assertWhole, pushTip, record, stagingRefs } from '../support/takes.ts';
 
@@ -31,6 +31,19 @@ test.each(['file', 'http', 'ssh'] as const)(
     expect(Math.max(...seen)).toBe(pushed.parts);
   },
 );
+
+test('as long as no part has got through none follows behind another: one that fits the buffers on the way has not met the link yet', async () => {
+  const remote = await fileRemote();
+  const ann = await annWithTakes(remote);
+  const tip = await record(ann, 12, 30_000);
+  await serverHook(
+    remote,
+    'pre-receive',
+    'if test -f first; then test -f through || touch overlap; else touch first; sleep 0.8; touch through; fi',
+  );
+  expect((await pushTip(ann, tip)).parts).toBeGreaterThan(2);
+  await expect(fs.access(path.join(remote.dir, 'overlap'))).rejects.toThrow('ENOENT');
+});
 
 test('the usual save goes in one push, without a question to the remote before it or after', async () => {
   const remote = await httpRemote();
