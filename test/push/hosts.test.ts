@@ -1,11 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
 import { capabilities } from '../../src/lock/capabilities.ts';
+import { stage } from '../../src/push/stage.ts';
+import { trackTransfer } from '../../src/push/transfer.ts';
+import { systemClock } from '../../src/system/clock.ts';
 import { oxenvcs } from '../support/cli.ts';
 import { fileRemote, httpRemote, isPush } from '../support/remotes.ts';
+import { write } from '../support/sandbox.ts';
 import { annWithTakes, assertWhole, pushTip, record, stagingRefs } from '../support/takes.ts';
 
 test.each(['pack exceeds maximum', '413'] as const)(
@@ -65,7 +70,15 @@ test.each([false, true])('a host that takes refs only among the branches, delete
   const left = (await git(remote.dir, ['for-each-ref', '--format=%(refname)', 'refs/heads/oxenvcs/staging'])).length;
   expect(left > 0).toBe(denied);
   expect((await capabilities(ann.ctx)).deletes).toBe(!denied);
-  expect(await pushTip(ann, await record(ann, 8, 30_000))).toMatchObject({ moved: { outcome: 'published' } });
+  const next = await record(ann, 8, 30_000);
+  expect(await pushTip(ann, next)).toMatchObject({ moved: { outcome: 'published' } });
+  if (!denied) return;
+  // Made anew: the first branch that it gets is the one that everybody is shown.
+  for (const ref of (await git(remote.dir, ['for-each-ref', '--format=%(refname)'])).split('\n').filter(Boolean))
+    await git(remote.dir, ['update-ref', '-d', ref]);
+  const track = trackTransfer(ann.project, systemClock);
+  expect(await stage(ann.ctx, { tip: next, track, patience: 0 })).toMatchObject({ parts: 0 });
+  expect(await git(remote.dir, ['for-each-ref'])).toBe('');
 });
 
 test('a host without atomic pushes takes parts, too', async () => {
@@ -102,6 +115,26 @@ test('a part whose answer was lost is found; one that was damaged on the way is 
   // What is told is what the remote took, each byte once.
   expect(pushed.bytesSent).toBeGreaterThan(16 * 30_000);
   expect(pushed.bytesSent).toBeLessThan(16.5 * 30_000);
+});
+
+test('a piece of the sessions whose answer was lost is found, and not pushed again', async () => {
+  const remote = await httpRemote();
+  const ann = await annWithTakes(remote);
+  for (let save = 0; save < 2; save++) {
+    await write(ann.project.root, { 'Song.rpp': randomBytes(120_000) });
+    await record(ann, 1, 10);
+  }
+  const tip = await gitLine(ann.project.root, ['rev-parse', 'HEAD']);
+  let pushes = 0;
+  remote.trouble = (request) => {
+    if (!isPush(request)) return null;
+    pushes += 1;
+    return pushes === 2 ? { cutAnswerAfter: 0 } : null;
+  };
+  expect(await pushTip(ann, tip)).toMatchObject({ moved: { outcome: 'published' } });
+  await assertWhole(remote.dir, tip);
+  // The takes, two pieces of sessions, the branch, and what removes the parts.
+  expect(pushes).toBe(5);
 });
 
 test('what the remote has lost of a part, its folder or the very commit, does not keep the push from arriving whole', async () => {
