@@ -5,7 +5,7 @@ import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/
 import { readRescue } from '../project/rescue.ts';
 import type { Transfer } from '../push/transfer.ts';
 import { noteIntent } from '../queue/entries.ts';
-import { rebuildQueue } from '../queue/rebuild.ts';
+import { type Kept, keepQueue } from '../queue/rebuild.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
 import { type Taken, takeLock } from '../sync/onto.ts';
 import { publishQueue } from '../sync/publish.ts';
@@ -61,6 +61,7 @@ export function startPublisher(
   let wakeUp = new AbortController();
   const wanted = { lock: false, publish: true, aside: false };
   let last = '';
+  let kept: Kept | null = null;
 
   const onLocked = (outcome: Taken): void => tell({ event: 'locked', outcome });
   const onLost = (failure: Failure): void => tell({ event: 'lock-lost', failure });
@@ -145,8 +146,8 @@ export function startPublisher(
 
   /** What is not published now is in the queue all the same, also what was committed by hand. */
   const keep = async (silence: Failure | null): Promise<number> => {
-    const { entries } = await rebuildQueue(project, clock.now());
-    const versions = entries.filter(({ kind, branch }) => kind === 'publish' && branch === config.branch).length;
+    kept = await keepQueue(project, clock.now(), kept);
+    const { versions } = kept;
     if (silence !== null && versions > 0) complain(silence, versions, clock.now() + config.network.probeSeconds * 1000);
     wanted.publish = silence !== null;
     return Infinity;

@@ -67,6 +67,28 @@ export async function makeFolder(folder: string): Promise<void> {
     });
 }
 
+/** An hour, ms: whoever wrote it has long ended. */
+const leftoverMs = 3_600_000;
+
+/** Removes what processes that were killed, and hooks, have left half written where our records are. `now`: ms since 1970. */
+export async function removeHalfWritten(
+  { root, gitDir }: Pick<Project, 'root' | 'gitDir'>,
+  now: number,
+): Promise<void> {
+  const folders = [
+    ...['queue', 'state'].map((name) => path.join(root, '.oxenvcs', name)),
+    path.join(gitDir, 'oxenvcs'),
+  ];
+  for (const folder of folders) {
+    const names = await fs.readdir(folder).catch(ifMissing<string[]>([]));
+    for (const name of names.filter((one) => /^\..*\.tmp$|^transfer\.json\.\d+$/.test(one))) {
+      const file = path.join(folder, name);
+      const stat = await fs.lstat(file).catch(ifMissing(null));
+      if (stat !== null && Math.abs(now - stat.mtimeMs) > leftoverMs) await fs.rm(file, { force: true });
+    }
+  }
+}
+
 /** Moves a damaged file to `.oxenvcs/damaged/`, under a name that is free. */
 export async function setAside(project: Pick<Project, 'root'>, file: string): Promise<string> {
   const folder = path.join(project.root, '.oxenvcs', 'damaged');

@@ -137,8 +137,28 @@ const flushed = new Set<string>();
 
 /** A hook in plain sh cannot flush what it writes. */
 export async function flushEntries(project: Project, entries: readonly Entry[]): Promise<void> {
+  await flushNamed(
+    queueFolder(project),
+    entries.map(({ id }) => fileName(id)),
+  );
+}
+
+/** The same for these commits, found by the names of the files alone. False: one of them has no entry of its own. */
+export async function flushQueued(project: Project, commits: readonly string[]): Promise<boolean> {
   const folder = queueFolder(project);
-  const names = entries.map(({ id }) => fileName(id)).filter((name) => !flushed.has(path.join(folder, name)));
+  const wanted = new Set(commits);
+  const found = new Map<string, string>();
+  for (const name of await fs.readdir(folder).catch(ifMissing<string[]>([]))) {
+    const commit = /^\d+-([0-9a-f]+)\.json$/.exec(name)?.[1] ?? '';
+    if (wanted.has(commit)) found.set(commit, name);
+  }
+  if (found.size < wanted.size) return false;
+  await flushNamed(folder, [...found.values()]);
+  return true;
+}
+
+async function flushNamed(folder: string, all: readonly string[]): Promise<void> {
+  const names = all.filter((name) => !flushed.has(path.join(folder, name)));
   await flushAll(folder, names);
   for (const name of names) flushed.add(path.join(folder, name));
 }
@@ -148,18 +168,4 @@ export async function removeEntries(project: Project, entries: readonly Entry[])
   const names = entries.map(({ id }) => fileName(id));
   await removeAllDurable(folder, names);
   for (const name of names) flushed.delete(path.join(folder, name));
-}
-
-/** An hour, ms: whoever wrote it has long ended. */
-const leftoverMs = 3_600_000;
-
-/** Removes what producers that were killed have left half written. */
-export async function removeHalfWritten(project: Project, now: number): Promise<void> {
-  const folder = queueFolder(project);
-  const names = (await fs.readdir(folder).catch(ifMissing<string[]>([]))).filter((name) => /^\..*\.tmp$/.test(name));
-  for (const name of names) {
-    const file = path.join(folder, name);
-    const stat = await fs.lstat(file).catch(ifMissing(null));
-    if (stat !== null && Math.abs(now - stat.mtimeMs) > leftoverMs) await fs.rm(file, { force: true });
-  }
 }

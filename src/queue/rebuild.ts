@@ -1,14 +1,15 @@
 import { git } from '../git/run.ts';
-import { branchTip, type Project } from '../project/project.ts';
+import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
 import { notPublished } from '../project/rescue.ts';
+import { removeHalfWritten } from '../project/state.ts';
 import { isoTime } from '../system/clock.ts';
 import {
   type Entry,
   flushEntries,
+  flushQueued,
   type Listed,
   listQueue,
   removeEntries,
-  removeHalfWritten,
   setEntriesAside,
   withId,
   writeEntries,
@@ -65,6 +66,39 @@ export async function rebuildQueue(project: Project, now: number): Promise<Queue
   await tidyRefs(project, changed ? await readRefs(project) : refs, found.needed, now);
   await removeHalfWritten(project, now);
   return { entries, dropped, damaged };
+}
+
+/** Where the branch was here and on the remote when the queue was last held against Git, and what waited then. */
+export interface Kept {
+  tip: string | null;
+  remote: string | null;
+  /** Versions of the published branch that wait. */
+  versions: number;
+  /** Saves since it was last rebuilt. */
+  since: number;
+}
+
+/** After so many saves it is rebuilt in any case: each has left a ref of its own. */
+const rebuildAfter = 100;
+
+/**
+ * The same while nothing is published. A save that only adds to what was `before` is looked for by its name, so that it does
+ * not cost the more the more wait (one second of the processor, with ten thousand).
+ */
+export async function keepQueue(project: Project, now: number, before: Kept | null): Promise<Kept> {
+  const tip = await branchTip(project);
+  const remote = await refCommit(project, remoteBranchRef(project));
+  if (before !== null && before.tip !== null && tip !== null && before.remote === remote) {
+    const range = ['rev-list', '--left-right', `${before.tip}...${tip}`, '--'];
+    const moved = (await git(project.root, range)).split('\n').filter(Boolean);
+    const added = moved.flatMap((line) => (line.startsWith('>') ? [line.slice(1)] : []));
+    const since = before.since + added.length;
+    if (added.length === moved.length && since < rebuildAfter && (await flushQueued(project, added)))
+      return { tip, remote, versions: before.versions + added.length, since };
+  }
+  const { entries } = await rebuildQueue(project, now);
+  const waiting = entries.filter(({ kind, branch }) => kind === 'publish' && branch === project.config.branch);
+  return { tip, remote, versions: waiting.length, since: 0 };
 }
 
 /** Ends entries that are published, and whose commits the remote is known to have now. */

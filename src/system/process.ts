@@ -34,6 +34,8 @@ export interface Result {
 
 /** So long a program that has ended may leave its output open (ms): what it started and left running may hold it for ever. */
 const lingerMs = 2000;
+/** A killed program that waits for a disk which does not answer ends when that one does; it is not waited for any longer, ms. */
+const deadMs = 5000;
 /** A timer above this fires at once (ms). */
 const longestTimer = 2_147_483_647;
 
@@ -54,6 +56,12 @@ export function run(program: string, args: readonly string[], call: Call): Promi
     const end = (why: 'timeout' | 'abort') => {
       killed ??= why;
       if (child.pid !== undefined) endGroup(child.pid);
+      stuck ??= setTimeout(() => {
+        done();
+        for (const stream of child.stdio) stream?.destroy();
+        child.unref();
+        resolve({ exitCode: null, signal: 'SIGKILL', stdout: Buffer.concat(stdout), stderr, killed });
+      }, deadMs);
     };
     const onAbort = () => end('abort');
     const after = (ms: number | undefined) =>
@@ -61,6 +69,7 @@ export function run(program: string, args: readonly string[], call: Call): Promi
     const timer = after(call.timeoutMs);
     const idle = after(call.idleMs);
     let linger: NodeJS.Timeout | undefined;
+    let stuck: NodeJS.Timeout | undefined;
     call.signal?.addEventListener('abort', onAbort);
     if (call.signal?.aborted) onAbort();
 
@@ -88,6 +97,7 @@ export function run(program: string, args: readonly string[], call: Call): Promi
       clearTimeout(timer);
       clearTimeout(idle);
       clearTimeout(linger);
+      clearTimeout(stuck);
       call.signal?.removeEventListener('abort', onAbort);
     };
     child.on('error', (error) => {

@@ -3,8 +3,9 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
 import { openProject } from '../../src/project/project.ts';
+import { exists } from '../../src/system/disk.ts';
 import { enqueue, listQueue, noteRescue } from '../../src/queue/entries.ts';
-import { lookAtQueue, rebuildQueue } from '../../src/queue/rebuild.ts';
+import { keepQueue, lookAtQueue, rebuildQueue } from '../../src/queue/rebuild.ts';
 import { byHand, setUp, song } from '../setup/helpers.ts';
 import { at, forget, ourRefs, publishedUpTo, queueFiles, queueing, versions } from '../support/queueing.ts';
 import { write } from '../support/sandbox.ts';
@@ -80,9 +81,48 @@ test('what a killed producer left half written is tidied away, but not what is b
   const { project } = await queueing();
   const [commit = ''] = await versions(project, 1);
   await write(project.root, { '.oxenvcs/queue/.old.tmp': '{', '.oxenvcs/queue/.new.tmp': '{' });
-  await fs.utimes(path.join(project.root, '.oxenvcs/queue/.old.tmp'), 1, 1);
+  // Records, too, and what a push tells of itself.
+  const left = [
+    '.oxenvcs/queue/.old.tmp',
+    '.oxenvcs/state/.a.tmp',
+    '.oxenvcs/state/transfer.json.7',
+    '.git/oxenvcs/.b.tmp',
+  ];
+  for (const name of left) await write(project.root, { [name]: '{' });
+  for (const name of left) await fs.utimes(path.join(project.root, name), 1, 1);
   await rebuildQueue(project, Date.now());
   expect(await queueFiles(project)).toEqual(['.new.tmp', `0000000002-${commit}.json`]);
+  for (const name of left) expect(await exists(path.join(project.root, name))).toBe(false);
+});
+
+test('what is only added while nothing is published is not held against all that waits, and yet nothing is missed', async () => {
+  const { project } = await queueing();
+  const [first = ''] = await versions(project, 3);
+  const names = async () =>
+    (await queueFiles(project)).map((name) => name.slice('0000000000-'.length, -'.json'.length));
+  const start = await keepQueue(project, now, null);
+  expect(start).toMatchObject({ versions: 3, since: 0 });
+  // Nothing of the others is read: a file of no use among them stays where it is.
+  await write(project.root, { [`.oxenvcs/queue/0000000002-${first}.json`]: 'damaged' });
+  const [queued = ''] = await versions(project, 1);
+  await enqueue(project, queued, 'main', at);
+  const added = await keepQueue(project, now, start);
+  expect(added).toMatchObject({ tip: queued, versions: 4, since: 1 });
+  expect(await fs.readdir(path.join(project.root, '.oxenvcs'))).not.toContain('damaged');
+
+  const [unseen = ''] = await versions(project, 1);
+  const rebuilt = await keepQueue(project, now, added);
+  expect(rebuilt).toMatchObject({ tip: unseen, versions: 5, since: 0 });
+  expect(await names()).toContain(unseen);
+  await git(project.root, ['commit', '--quiet', '--amend', '--allow-empty', '-m', 'another']);
+  const amended = await gitLine(project.root, ['rev-parse', 'HEAD']);
+  await enqueue(project, amended, 'main', at);
+  const again = await keepQueue(project, now, rebuilt);
+  expect(again).toMatchObject({ versions: 5, since: 0 });
+  expect(await names()).not.toContain(unseen);
+  await publishedUpTo(project, amended);
+  expect(await keepQueue(project, now, again)).toMatchObject({ versions: 0 });
+  expect(await names()).toEqual([]);
 });
 
 test('one ref keeps a whole line of queued commits alive, also those that a hook in plain sh has queued', async () => {

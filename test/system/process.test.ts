@@ -130,3 +130,18 @@ it('leaves no listener behind on a signal that is used again and again', async (
   expect(remove).toHaveBeenCalledOnce();
   enough.abort();
 });
+
+it('is over in time also where nothing ends the program, as one that waits for a network drive that is gone', async () => {
+  const pidFile = path.join(await sandbox(), 'pid');
+  const giveUp = new AbortController();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const running = sh(`echo $$ > '${pidFile}'; echo so far; exec sleep 60`, { signal: giveUp.signal });
+  const pid = await pidIn(pidFile);
+  // No test can bring the system to such a state.
+  const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+  giveUp.abort();
+  await vi.advanceTimersByTimeAsync(5000);
+  kill.mockRestore();
+  expect(await running).toMatchObject({ exitCode: null, signal: 'SIGKILL', killed: 'abort' });
+  process.kill(-pid, 'SIGKILL');
+});
