@@ -1,8 +1,10 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { makeOutput } from '../../src/cli/output.ts';
 import { describeTransfer } from '../../src/cli/transfer.ts';
+import { startedBy } from '../../src/git/orphans.ts';
 import { git } from '../../src/git/run.ts';
 import { trackTransfer, type Transfer } from '../../src/push/transfer.ts';
+import { processesWith } from '../../src/system/processes.ts';
 import { background, oxenvcs } from '../support/cli.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { proxy } from '../support/proxy.ts';
@@ -83,7 +85,7 @@ test('a terminal shows it in place, a pipe now and then a line, NO_COLOR and --q
   );
 });
 
-test('while one process pushes, `status` in another tells how far it is; when it is over, or dead, nothing', async () => {
+test('while one process pushes, `status` in another tells how far it is; when it is dead, nothing, and the next push ends what it left at work', async () => {
   const remote = await httpRemote();
   const ann = await annWithTakes(remote);
   const { root } = ann.project;
@@ -102,11 +104,22 @@ test('while one process pushes, `status` in another tells how far it is; when it
   const { transfer } = await status();
   expect(transfer?.part).toBeGreaterThanOrEqual(2);
   expect(transfer?.bytesSent).toBeLessThan(transfer?.bytesTotal ?? 0);
+  // What its git sends takes longer than anybody waits for.
+  await net.set({ bytesPerSecond: 10_000 });
+  await vi.waitFor(async () => expect(await gitOf(pushing.pid)).not.toEqual([]));
   await pushing.kill('SIGKILL');
   expect((await status()).transfer).toBeNull();
-  await net.set('pass');
+  const left: ReturnType<typeof gitOf>[] = [];
+  remote.trouble = ({ url }) => {
+    // The next one asks what is there: nothing may arrive after that.
+    if (url?.includes('service=git-upload-pack')) left.push(net.set('pass').then(async () => await gitOf(pushing.pid)));
+    return null;
+  };
   const again = await oxenvcs(['push'], { cwd: root, env });
   expect(again.stdout).toMatch(/^↑ .* of .*, part \d+ of \d+/m);
   expect(again.stdout).toMatch(/^1 version published\.$/m);
   expect((await status()).transfer).toBeNull();
+  expect((await Promise.all(left)).flat()).toEqual([]);
 });
+
+const gitOf = async (pid: number) => await processesWith(startedBy(pid));
