@@ -9,7 +9,7 @@ import { stage } from '../../src/push/stage.ts';
 import { trackTransfer } from '../../src/push/transfer.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { oxenvcs } from '../support/cli.ts';
-import { fileRemote, httpRemote, isPush } from '../support/remotes.ts';
+import { fileRemote, httpRemote, isPush, serverHook } from '../support/remotes.ts';
 import { write } from '../support/sandbox.ts';
 import { annWithTakes, assertWhole, pushTip, record, stagingRefs } from '../support/takes.ts';
 
@@ -58,6 +58,16 @@ test('a piece that was turned down for its size is sent again in parts, at once'
   await assertWhole(remote.dir, tip);
 });
 
+test('a piece that broke off goes in parts the next time', async () => {
+  const remote = await httpRemote();
+  const ann = await annWithTakes(remote);
+  const tip = await record(ann, 4, 25_000);
+  remote.trouble = (request) => (isPush(request) ? { cutRequestAfter: 60_000 } : null);
+  expect((await pushTip(ann, tip)).moved).toMatchObject({ outcome: 'unreachable' });
+  expect(await pushTip(ann, tip)).toMatchObject({ moved: { outcome: 'published' }, parts: expect.any(Number) });
+  await assertWhole(remote.dir, tip);
+});
+
 test.each([false, true])('a host that takes refs only among the branches, deletes denied: %s', async (denied) => {
   const config = { 'receive.hideRefs': 'refs/oxenvcs', 'receive.denyDeletes': String(denied) };
   const remote = await fileRemote({ config });
@@ -71,8 +81,11 @@ test.each([false, true])('a host that takes refs only among the branches, delete
   expect(left > 0).toBe(denied);
   expect((await capabilities(ann.ctx)).deletes).toBe(!denied);
   const next = await record(ann, 8, 30_000);
+  await serverHook(remote, 'pre-receive', 'cat >>received');
   expect(await pushTip(ann, next)).toMatchObject({ moved: { outcome: 'published' } });
   if (!denied) return;
+  // What was turned down once is not tried again.
+  expect(await fs.readFile(path.join(remote.dir, 'received'), 'utf8')).not.toMatch(/^\w+ 0+ /m);
   // Made anew: the first branch that it gets is the one that everybody is shown.
   for (const ref of (await git(remote.dir, ['for-each-ref', '--format=%(refname)'])).split('\n').filter(Boolean))
     await git(remote.dir, ['update-ref', '-d', ref]);

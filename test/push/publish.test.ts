@@ -102,6 +102,30 @@ test('when what must come before fails, the branch does not move', async () => {
   expect(await remoteMain(remote.dir)).toBe(was);
 });
 
+test('when the branch turns out to be somewhere else, what must come before comes again, for that', async () => {
+  const { ann, remote } = await pair();
+  await acquireLock(ann.ctx, { how: 'save' });
+  const was = await remoteMain(remote.dir);
+  const between = await version(ann);
+  const tip = await version(ann);
+  const asked: (string | null)[] = [];
+  const before = async (base: string | null) => {
+    asked.push(base);
+    // Ann herself, by hand.
+    await git(ann.project.root, ['push', '--quiet', remote.dir, `${between}:refs/heads/main`]);
+  };
+  expect(await publish(ann.ctx, { tip, before })).toMatchObject({ outcome: 'published', commit: tip });
+  expect(asked).toEqual([was, between]);
+});
+
+test('a branch that somebody has deleted is not made a second time', async () => {
+  const { ann, remote } = await pair();
+  await acquireLock(ann.ctx, { how: 'save' });
+  await git(remote.dir, ['update-ref', '-d', 'refs/heads/main']);
+  expect(await publish(ann.ctx, { tip: await version(ann) })).toMatchObject({ outcome: 'moved' });
+  expect(await git(remote.dir, ['for-each-ref', 'refs/heads'])).toBe('');
+});
+
 test('publish and release in one push leave branch and lock in one step', async () => {
   const { ann, ben, remote } = await pair();
   await acquireLock(ann.ctx, { how: 'save' });
@@ -129,6 +153,18 @@ test.each(['publish', 'publish and release'])(
     expect(await records(remote.dir)).toBe(2);
   },
 );
+
+test('a publish whose answer was lost is not taken for that of the next version', async () => {
+  const remote = await httpRemote();
+  const { ann } = await pair(remote);
+  await acquireLock(ann.ctx, { how: 'save' });
+  remote.trouble = (request) => (isPush(request) ? { cutAnswerAfter: 0 } : null);
+  await publish(ann.ctx, { tip: await version(ann) });
+  remote.trouble = () => null;
+  const tip = await version(ann);
+  expect(await publish(ann.ctx, { tip })).toMatchObject({ outcome: 'published', commit: tip });
+  expect(await remoteMain(remote.dir)).toBe(tip);
+});
 
 test('a publish that landed although its lock was broken right after is still told as published', async () => {
   const remote = await httpRemote();

@@ -30,6 +30,18 @@ test.each([
   expect(await prove(ann, tip, before)).toEqual({ ...proof, mended: 0 });
 });
 
+test('where the server cannot be asked for all of it, a sample finds the take that it has lost', async () => {
+  const remote = await httpRemote({ config: { 'receive.unpackLimit': '1000' } });
+  const ann = await annWithTakes(remote);
+  const before = await gitLine(ann.project.root, ['rev-parse', 'origin/main']);
+  const tip = await record(ann, 2, 10_000);
+  await pushTip(ann, tip);
+  const [, , id = ''] = (await gitLine(ann.project.root, ['ls-tree', '-r', tip, 'Takes'])).split(/[ \t]/);
+  await lose(remote, id);
+  expect(await prove(ann, tip, before)).toEqual({ complete: false, samples: 2, mended: 1 });
+  await assertWhole(remote.dir, tip);
+});
+
 test('a take that the server has lost is found, in whichever version, and sent again; what it cannot take back in is told', async () => {
   const remote = await fileRemote({ config: { 'receive.unpackLimit': '1000' } });
   const ann = await annWithTakes(remote);
