@@ -24,6 +24,8 @@ const settings: Setting[] = [
   { key: 'core.autocrlf', value: 'false', newOnly: true },
   // HFS+ stores names in another Unicode form than everybody else; without this they would be two files for the team.
   { key: 'core.precomposeUnicode', value: 'true', on: 'darwin' },
+  // What iCloud moves away has another ctime afterwards: git would read it to compare it, which fetches it back.
+  { key: 'core.trustctime', value: 'false', on: 'darwin' },
   // Takes lie deep in DAW folders: more than 260 characters.
   { key: 'core.longPaths', value: 'true', on: 'win32' },
 ];

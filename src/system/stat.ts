@@ -10,17 +10,30 @@ export async function statOf(file: string): Promise<BigIntStats | null> {
   return stat === null || stat.isDirectory() ? null : stat;
 }
 
+/** `blocks`: of 512 bytes, that it takes on the disk. */
+type Lying = FileStat & { blocks: bigint };
+
 /** `statOf` of many files below `root`, 64 at a time. */
-export async function statAll(root: string, paths: readonly string[]): Promise<Map<string, FileStat | null>> {
-  const found = new Map<string, FileStat | null>();
+export async function statAll(root: string, paths: readonly string[]): Promise<Map<string, Lying | null>> {
+  const found = new Map<string, Lying | null>();
   for (let i = 0; i < paths.length; i += 64)
     await Promise.all(
       paths.slice(i, i + 64).map(async (name) => {
         const stat = await statOf(path.join(root, name));
-        found.set(name, stat && { size: stat.size, mtimeNs: stat.mtimeNs, ino: stat.ino });
+        found.set(name, stat && { size: stat.size, mtimeNs: stat.mtimeNs, ino: stat.ino, blocks: stat.blocks });
       }),
     );
   return found;
+}
+
+/**
+ * Have its bytes been moved away into a cloud (iCloud's dataless files, OneDrive's placeholders), so that to read it would
+ * fetch them? Node tells no flags, but such a file has its size and takes no room. On Windows neither does one that is small
+ * enough to lie in the file table itself. On Linux it is one that has holes only, and nothing is known that moves files away.
+ */
+export function isMovedAway({ size, blocks }: Pick<Lying, 'size' | 'blocks'>, platform = process.platform): boolean {
+  if (platform === 'linux') return false;
+  return blocks === 0n && size > (platform === 'win32' ? 4096n : 0n);
 }
 
 /** Is it still the same file with the same bytes, as far as lstat can tell? */

@@ -4,7 +4,7 @@ import { isDatabase, isGenerated, isSession, isTemporary } from '../daw/match.ts
 import type { DawProfile } from '../daw/profile.ts';
 import type { FileStat } from '../model/save.ts';
 import { exists } from '../system/disk.ts';
-import { statAll } from '../system/stat.ts';
+import { isMovedAway, statAll } from '../system/stat.ts';
 import { openForWriting } from '../system/writers.ts';
 
 /** A file that git calls different from HEAD. */
@@ -25,21 +25,27 @@ export const worthFollowing = (profile: DawProfile, differences: readonly Differ
     return !staged || isSession(profile, path);
   });
 
-/** How these files lie now. A new file that is gone again differs in nothing. */
-export async function lookAt(root: string, differences: readonly Difference[]): Promise<Map<string, FileStat | null>> {
+/** How these files lie now. A new file that is gone again differs in nothing; nor does what was moved away into a cloud. */
+export async function lookAt(
+  root: string,
+  differences: readonly Difference[],
+  platform = process.platform,
+): Promise<Map<string, FileStat | null>> {
   const stats = await statAll(
     root,
     differences.map(({ path }) => path),
   );
   for (const { path, status } of differences) {
-    const isGone = (stats.get(path) ?? null) === null;
-    if (isGone && (status === 'added' || (await isMovedAway(root, path)))) stats.delete(path);
+    const stat = stats.get(path) ?? null;
+    const isNoSave =
+      stat === null ? status === 'added' || (await hasPlaceholder(root, path)) : isMovedAway(stat, platform);
+    if (isNoSave) stats.delete(path);
   }
   return stats;
 }
 
-/** Has iCloud moved its bytes away, to make room? That is no deletion: it comes back when somebody opens it. */
-const isMovedAway = async (root: string, name: string): Promise<boolean> =>
+/** Has iCloud (before macOS 14) put a placeholder in its place, to make room? That is no deletion: it comes back when somebody opens it. */
+const hasPlaceholder = async (root: string, name: string): Promise<boolean> =>
   await exists(path.join(root, path.dirname(name), `.${path.basename(name)}.icloud`));
 
 /** Temporary files in the folders of these sessions: one of them may be about to take a session's place. */

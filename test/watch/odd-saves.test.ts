@@ -6,6 +6,8 @@ import { projectWithRemote, statusLines } from '../support/project.ts';
 import { background } from '../support/cli.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 import { watching } from '../support/watching.ts';
+import { isMovedAway } from '../../src/system/stat.ts';
+import { lookAt } from '../../src/watch/look.ts';
 
 const song = async (files: Record<string, string> = {}) =>
   (await projectWithRemote({ '.gitignore': '.oxenvcs/*\n!.oxenvcs/config.json\n', ...files })).project;
@@ -44,6 +46,25 @@ test('what iCloud has moved away is not deleted: neither session nor take, howev
   await write(project.root, { 'Song.als': 'three' });
   const [, next] = await watch.versions(2);
   expect(next?.files).toEqual({ 'Song.als': 'three', 'Samples/Kick.wav': null });
+});
+
+test('what lies in a cloud alone is no save and is not read; a file of holes is a save where nothing moves files away', async () => {
+  const root = await sandbox();
+  await write(root, { 'Here.wav': 'take' });
+  // Its size is told, and it takes no room: so lies what was moved away, too.
+  await fs.writeFile(path.join(root, 'Holes.wav'), '');
+  await fs.truncate(path.join(root, 'Holes.wav'), 4_294_967_296);
+  const differences = ['Here.wav', 'Holes.wav'].map(
+    (name) => ({ path: name, status: 'modified', staged: false }) as const,
+  );
+  const seen = async (platform: NodeJS.Platform) => [...(await lookAt(root, differences, platform)).keys()];
+  expect(await seen('linux')).toEqual(['Here.wav', 'Holes.wav']);
+  expect(await seen('darwin')).toEqual(['Here.wav']);
+  expect(await seen('win32')).toEqual(['Here.wav']);
+  // NTFS keeps the smallest files in its table.
+  expect(isMovedAway({ size: 700n, blocks: 0n }, 'win32')).toBe(false);
+  expect(isMovedAway({ size: 700n, blocks: 0n }, 'darwin')).toBe(true);
+  expect(isMovedAway({ size: 0n, blocks: 0n }, 'darwin')).toBe(false);
 });
 
 test('only the capitals of a name change; a take that a crash cut short; a second name for the same file', async () => {
