@@ -14,6 +14,7 @@ import { pauseOf } from './project/pause.ts';
 import { noteWatcher, quietFor } from './project/watcher.ts';
 import type { PipelineEvent } from './background/events.ts';
 import { startKeeper } from './background/keeper.ts';
+import { startIndexUp } from './background/index-up.ts';
 import { largeFiles } from './background/large-files.ts';
 import { watchNames } from './background/names.ts';
 import { startNews } from './background/news.ts';
@@ -77,6 +78,8 @@ export async function watchAndPublish(
     tell({ event: 'watching', project: root, daw: profile.title });
     await removeLeftovers(project, clock.now());
     await bringIndexUp(project);
+    const index = startIndexUp(project, clock, tell);
+    index.look();
     const tidier = startTidier(project, profile, clock, tell);
     const large = largeFiles(project, tell);
     const disk = watchDisk(project, tell);
@@ -122,22 +125,25 @@ export async function watchAndPublish(
         pending: pendingSaves(project),
         // The version is on the disk before it is told, and so is its entry in the queue, where there is room for it.
         commit: async (save, noTimeLeft) =>
-          await commitSave(
-            project,
-            { ...save, leftOut: large.names() },
-            async ({ commit, branch, subject }) => {
-              // Versions of another branch stay here: only the team's branch is published by itself.
-              if (branch === `refs/heads/${config.branch}`)
-                await enqueue(project, commit, config.branch, isoTime(clock.now())).catch((error: unknown) => {
-                  // The version is on the disk and gets its entry from the history, at the next try to publish.
-                  tell({ event: 'trouble', failure: asFailure(error) });
-                });
-              tell({ event: 'version', commit, message: subject });
-              publisher.wake();
-              tidier.stored();
-            },
-            async (head) => await parentOf(project, profile, save.captured, head),
-            noTimeLeft,
+          await index.making(
+            async () =>
+              await commitSave(
+                project,
+                { ...save, leftOut: large.names() },
+                async ({ commit, branch, subject }) => {
+                  // Versions of another branch stay here: only the team's branch is published by itself.
+                  if (branch === `refs/heads/${config.branch}`)
+                    await enqueue(project, commit, config.branch, isoTime(clock.now())).catch((error: unknown) => {
+                      // The version is on the disk and gets its entry from the history, at the next try to publish.
+                      tell({ event: 'trouble', failure: asFailure(error) });
+                    });
+                  tell({ event: 'version', commit, message: subject });
+                  publisher.wake();
+                  tidier.stored();
+                },
+                async (head) => await parentOf(project, profile, save.captured, head),
+                noTimeLeft,
+              ),
           ),
         tell: (event) => {
           if (event.event === 'changed') publisher.wantLock(event.paths);
@@ -163,6 +169,7 @@ export async function watchAndPublish(
     } finally {
       orders.stop();
       asleep();
+      await index.stop();
       await tidier.stop();
       await publisher.stop();
       await keeper.stop();

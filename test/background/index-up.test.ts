@@ -1,0 +1,31 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { startIndexUp } from '../../src/background/index-up.ts';
+import { commitSave } from '../../src/commit/commit.ts';
+import { git } from '../../src/git/run.ts';
+import { projectWithRemote, saveOf, statusLines } from '../support/project.ts';
+import { write } from '../support/sandbox.ts';
+import { virtualClock } from '../support/virtual-clock.ts';
+
+test('what was saved while somebody held index.lock is not undone by the user’s next commit, though nothing more is saved', async () => {
+  const { project } = await projectWithRemote();
+  const { root, gitDir } = project;
+  const clock = virtualClock();
+  const index = startIndexUp(project, clock, ({ failure }) => expect.unreachable(failure.message));
+  onTestFinished(index.stop);
+  const lock = path.join(gitDir, 'index.lock');
+  await fs.writeFile(lock, '');
+  for (const text of ['two', 'three']) {
+    await write(root, { 'Song.als': text });
+    const save = await saveOf(project, { sessions: ['Song.als'] });
+    await index.making(async () => await commitSave(project, save));
+  }
+  expect(await statusLines(root)).toEqual(['MM Song.als']);
+  while (clock.waits.length < 8) await new Promise((done) => setTimeout(done, 5));
+  expect(clock.waits.slice(0, 6)).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000]);
+  await fs.rm(lock);
+  while ((await statusLines(root)).length > 0) await new Promise((done) => setTimeout(done, 10));
+  await git(root, ['commit', '--quiet', '--allow-empty', '-m', 'by hand']);
+  expect(await git(root, ['show', 'HEAD:Song.als'])).toBe('three');
+});
