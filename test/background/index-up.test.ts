@@ -13,7 +13,7 @@ test('what was saved while somebody held index.lock is not undone by the user’
   const { root, gitDir } = project;
   const clock = virtualClock();
   const index = startIndexUp(project, clock, ({ failure }) => expect.unreachable(failure.message));
-  onTestFinished(index.stop);
+  onTestFinished(async () => await index.stop());
   const lock = path.join(gitDir, 'index.lock');
   await fs.writeFile(lock, '');
   for (const text of ['two', 'three']) {
