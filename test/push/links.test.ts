@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -140,4 +141,9 @@ test.each(['sha1', 'sha256'])('what is made is what git would make, and git can 
   await git(song, ['fsck', '--strict', '--no-dangling', id], { env: scratch.env });
   const trees = await treesHere(song, scratch, ['0'.repeat(ids[0]?.length ?? 40), link.id]);
   expect(trees).toEqual(new Map([[link.id, link.tree]]));
+  // A power cut has emptied it; it is made anew.
+  await fs.truncate(path.join(scratch.folder, link.treeId.slice(0, 2), link.treeId.slice(2)));
+  expect(await treesHere(song, scratch, [link.id])).toEqual(new Map());
+  await writeScratch(scratch, 'tree', link.treeId, link.tree);
+  expect(await treesHere(song, scratch, [link.id])).toEqual(trees);
 });
