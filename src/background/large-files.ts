@@ -2,7 +2,7 @@ import { type Change, changes } from '../commit/changes.ts';
 import { bySize } from '../commit/oversized.ts';
 import type { Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
-import { fileLimit, leftOut } from '../push/file-limit.ts';
+import { fileLimit, keptFileLimit, leftOut } from '../push/file-limit.ts';
 
 /** Larger than the remote takes: it comes into no version. */
 export interface LeftOutEvent {
@@ -21,11 +21,12 @@ export interface LargeFiles {
 /** What the remote would refuse for its size stays in the folder: the versions say so, and each file is told once. */
 export function largeFiles(project: Project, tell: (event: LeftOutEvent) => void): LargeFiles {
   let over: string[] = [];
+  const limitNow = keptFileLimit(project);
   return {
     names: () => over,
     async leaveOut(found) {
       if (found.length === 0) return found;
-      const limit = await fileLimit(project);
+      const limit = await limitNow();
       const sorted = await bySize(project.root, pathsOf(found), limit);
       for (const { path, size } of sorted.over)
         if (limit !== null && !over.includes(path))

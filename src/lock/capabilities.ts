@@ -42,11 +42,12 @@ const assumed: Capabilities = {
   probedAt: null,
 };
 
-const fileOf = ({ root }: Pick<LockContext, 'root'>): string => path.join(root, '.oxenvcs', 'state', 'remote.json');
+export const capabilitiesFile = ({ root }: Pick<LockContext, 'root'>): string =>
+  path.join(root, '.oxenvcs', 'state', 'remote.json');
 
 /** What is known of the remote; until it was probed, the best is assumed. */
 export async function capabilities(ctx: Pick<LockContext, 'root' | 'remote'>): Promise<Capabilities> {
-  const read = await readRecord(ctx, fileOf(ctx), schema);
+  const read = await readRecord(ctx, capabilitiesFile(ctx), schema);
   return read.state === 'ok' && read.value.remote === remoteKey(ctx) ? read.value : assumed;
 }
 
@@ -56,7 +57,7 @@ export async function learn(
   found: Partial<Capabilities>,
 ): Promise<Capabilities> {
   const now = { ...(await capabilities(ctx)), ...found };
-  await writeRecord(fileOf(ctx), { ...now, v: 1, remote: remoteKey(ctx) });
+  await writeRecord(capabilitiesFile(ctx), { ...now, v: 1, remote: remoteKey(ctx) });
   return now;
 }
 

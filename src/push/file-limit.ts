@@ -1,8 +1,11 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
 import { git } from '../git/run.ts';
-import { capabilities, learn } from '../lock/capabilities.ts';
+import { capabilities, capabilitiesFile, learn } from '../lock/capabilities.ts';
 import { Failure } from '../model/failures.ts';
 import { type Project, remoteUrl } from '../project/project.ts';
 import { notPublished } from '../project/rescue.ts';
+import { ifMissing } from '../system/disk.ts';
 
 /**
  * The largest file that the remote takes. One that is larger and already committed would block every later save, so
@@ -25,6 +28,30 @@ export async function fileLimit(project: Project): Promise<number | null> {
   if (maxBlobBytes !== 'auto') return maxBlobBytes;
   const where = await remoteOf(project);
   return where === null ? null : ((await capabilities(where)).maxBlobBytes ?? knownLimit(where.remote.url));
+}
+
+/**
+ * The same for who asks at every look: git is asked for the remote's address again when its settings here, or what is known of
+ * the remote, were written since.
+ */
+export function keptFileLimit(project: Project): () => Promise<number | null> {
+  const files = [path.join(project.gitDir, 'config'), capabilitiesFile(project)];
+  let kept: { written: string; limit: number | null } | null = null;
+  return async () => {
+    const [config, known] = await Promise.all(files.map(lastWritten));
+    const written = `${config} ${known}`;
+    // In a linked worktree the settings lie elsewhere.
+    if (kept?.written === written && config !== '') return kept.limit;
+    const limit = await fileLimit(project);
+    kept = { written, limit };
+    return limit;
+  };
+}
+
+/** Changes with every write of the file; empty where there is none. */
+async function lastWritten(file: string): Promise<string> {
+  const stat = await fs.stat(file, { bigint: true }).catch(ifMissing(null));
+  return stat === null ? '' : `${stat.ino}:${stat.mtimeNs}:${stat.size}`;
 }
 
 /**

@@ -5,10 +5,10 @@ import { largeNow } from '../../src/background/large-files.ts';
 import { changes } from '../../src/commit/changes.ts';
 import { bySize } from '../../src/commit/oversized.ts';
 import { git, gitLine } from '../../src/git/run.ts';
-import { capabilities } from '../../src/lock/capabilities.ts';
+import { capabilities, learn } from '../../src/lock/capabilities.ts';
 import { lockContext } from '../../src/lock/context.ts';
 import type { Project } from '../../src/project/project.ts';
-import { fileLimit, knownLimit } from '../../src/push/file-limit.ts';
+import { fileLimit, keptFileLimit, knownLimit } from '../../src/push/file-limit.ts';
 import { publishQueue } from '../../src/sync/publish.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { sandbox } from '../support/sandbox.ts';
@@ -133,6 +133,19 @@ test('a known host’s limit applies before the first refusal, with all its ways
     '/home/ann/github.com/song.git',
   ])
     expect(knownLimit(url)).toBeNull();
+});
+
+test('who asks at every look starts no git for it, and hears of another remote and of what a refusal has taught', async () => {
+  const { project } = await projectWithRemote();
+  const limitNow = keptFileLimit(project);
+  expect(await limitNow()).toBeNull();
+  await git(project.root, ['remote', 'set-url', 'origin', 'git@github.com:band/song.git']);
+  expect(await limitNow()).toBe(100 * 2 ** 20);
+  const real = process.env['PATH'];
+  process.env['PATH'] = '/nowhere';
+  expect(await limitNow().finally(() => (process.env['PATH'] = real))).toBe(100 * 2 ** 20);
+  await learn(await lockContext(project), { maxBlobBytes: 5 * KiB });
+  expect(await limitNow()).toBe(5 * KiB);
 });
 
 test('a limit that is set by hand is kept before anything is sent; files of git-lfs count as what the repository holds of them', async () => {
