@@ -4,8 +4,9 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
+import { putTakes } from '../../src/commit/takes.ts';
 import { bringIndexUp, noteIndexBehind, removeLeftovers } from '../../src/commit/user-index.ts';
-import { git } from '../../src/git/run.ts';
+import { git, gitLine } from '../../src/git/run.ts';
 import { openProject, type Project } from '../../src/project/project.ts';
 import { fileIn, projectWithRemote, saveOf, statusLines } from '../support/project.ts';
 import { sandbox, write } from '../support/sandbox.ts';
@@ -263,14 +264,30 @@ test('a take that is there already, under another name or from a try that failed
   const before = await stored();
   expect(before).toBeGreaterThan(3 * 1170);
   expect(before).toBeLessThan(3 * 1180);
-  await write(root, { 'c.wav': take('c') });
+  await write(root, { 'c.wav': take('c'), 'd.wav': take('d') });
   await fs.rename(path.join(root, 'Takes'), path.join(root, 'Old takes'));
-  const moved = names.map((name) => name.replace('Takes/', 'Old takes/'));
-  await committed(project, { settled: moved });
-  expect(await stored()).toBe(before);
-  expect((await fs.readdir(path.join(gitDir, 'objects/pack'))).length).toBe(2);
+  await committed(project, { settled: ['d.wav', ...names.map((name) => name.replace('Takes/', 'Old takes/'))] });
+  expect((await stored()) - before).toBeLessThan(1180);
+  expect((await fs.readdir(path.join(gitDir, 'objects/pack'))).length).toBe(4);
   expect(await git(root, ['fsck', '--full', '--no-dangling'])).toBe('');
   expect(await statusLines(root)).toEqual(['?? x.wav']);
+});
+
+test('a take that is rewritten once it has its name is not in the store; the others are, and need not be stored again', async () => {
+  const { project } = await projectWithRemote();
+  const { root } = project;
+  await write(root, { 'a.wav': 'a'.repeat(1_200_000), 'b.wav': 'b'.repeat(1_200_000) });
+  const { settled } = await saveOf(project, { settled: ['a.wav', 'b.wav'] });
+  const env = { GIT_INDEX_FILE: path.join(await sandbox(), 'index') };
+  const moved = await putTakes(root, env, settled, async (args, files) => {
+    await git(root, args, { env, input: files.map((file) => file.path).join('\0') });
+    await write(root, { 'a.wav': 'A'.repeat(1_200_000) });
+    return [];
+  });
+  expect(moved).toEqual(['a.wav']);
+  const listed = await git(root, ['cat-file', '--batch-all-objects', '--batch-check=%(objectname) %(objectsize)']);
+  const large = listed.split('\n').filter((line) => line.endsWith(' 1200000'));
+  expect(large.map((line) => line.split(' ')[0])).toEqual([await gitLine(root, ['hash-object', 'b.wav'])]);
 });
 
 test('a large take with a filter of the user’s is what their filter makes of it', async () => {
