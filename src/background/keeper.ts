@@ -1,8 +1,11 @@
+import { placeOf } from '../git/place.ts';
+import { refsMark } from '../git/refs.ts';
 import { lockContext } from '../lock/context.ts';
 import { type Activity, keepLock } from '../lock/heartbeat.ts';
 import { releaseLock } from '../lock/lease.ts';
 import { isKnownFree, loadView } from '../lock/cache.ts';
 import { verdictOn } from '../lock/view.ts';
+import { contextOf } from './context.ts';
 import { isOpenHere } from './open.ts';
 import { makeBell } from '../watch/bell.ts';
 import type { DawProfile } from '../daw/profile.ts';
@@ -56,6 +59,11 @@ export function startKeeper(
   let openAt = workedAt;
   let open = false;
   let published = false;
+  /** How the refs lay when all was found to be published; null: that cannot be told. */
+  let publishedAt: string | null = null;
+  /** Nobody has the lock, by what is known here; whoever changes that has `look` called. */
+  let free = false;
+  const context = contextOf(project, clock, stopped.signal);
   let beating: Promise<void> | null = null;
 
   const idleForMs = (): number => clock.uptime() - Math.max(workedAt, openAt);
@@ -82,6 +90,7 @@ export function startKeeper(
   };
 
   const held = (): void => {
+    free = false;
     if (leftForMs() >= maxIdleHours * 3_600_000) return;
     beating ??= beat()
       .catch(trouble)
@@ -98,15 +107,26 @@ export function startKeeper(
     open = now;
   };
 
+  const isPublished = async (): Promise<boolean> => {
+    const refs = ['refs/heads', `refs/remotes/${project.config.remote}`];
+    const mark = await refsMark((await placeOf(project.root)).common, refs);
+    if (published && mark !== null && mark === publishedAt) return true;
+    const { entries } = await lookAtQueue(project);
+    publishedAt = mark;
+    return !entries.some(({ branch }) => branch === project.config.branch);
+  };
+
   /** Goes on with a lock that was taken by hand or by a process before this one; gives back one that nobody needs. */
   const seeToLock = async (): Promise<void> => {
+    if (free) return;
+    free = true;
     if (await isKnownFree(project)) return;
-    const ctx = await lockContext(project, clock, stopped.signal);
+    free = false;
+    const ctx = await context();
     const verdict = verdictOn(ctx, await loadView(ctx));
     if (verdict.is !== 'mine') return;
     held();
-    const { entries } = await lookAtQueue(project);
-    published = !entries.some(({ branch }) => branch === project.config.branch);
+    published = await isPublished();
     if (!published || idleForMs() < idleLimitMs || verdict.held.record.how === 'hand') return;
     if ((await releaseLock(ctx)).outcome === 'done') tell({ event: 'lock-released' });
   };
@@ -128,7 +148,10 @@ export function startKeeper(
       workedAt = clock.uptime();
       published = false;
     },
-    look: bell.ring,
+    look() {
+      free = false;
+      bell.ring();
+    },
     async stop() {
       stopped.abort(new Error('the watcher ends'));
       await Promise.all([loop, beating]);

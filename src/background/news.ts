@@ -1,24 +1,26 @@
-import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { authorsOf } from '../conflict/parted.ts';
 import type { DawProfile } from '../daw/profile.ts';
+import { placeOf } from '../git/place.ts';
+import { refsMark, refTips } from '../git/refs.ts';
 import { git, gitLine } from '../git/run.ts';
-import { commitOf, loadView } from '../lock/cache.ts';
+import { loadView } from '../lock/cache.ts';
 import { capabilities } from '../lock/capabilities.ts';
-import { type LockContext, lockContext } from '../lock/context.ts';
+import type { LockContext } from '../lock/context.ts';
 import type { Verdict } from '../lock/judge.ts';
 import { readRef } from '../lock/look.ts';
 import { mirrorRef } from '../lock/names.ts';
 import { failureOf, takeIn, verdictOn } from '../lock/view.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
+import { localFolder } from '../network/away.ts';
 import { isAway } from '../network/comeback.ts';
 import { branchTip, type Project } from '../project/project.ts';
 import { conflictsOf } from '../sync/conflicts.ts';
 import { bringIn } from '../sync/pull.ts';
 import { askTeam, contains, knownTeam } from '../sync/team.ts';
 import type { Clock } from '../system/clock.ts';
-import { ifMissing } from '../system/disk.ts';
 import { makeBell } from '../watch/bell.ts';
+import { contextOf } from './context.ts';
 
 export type NewsEvent =
   /** The others have published versions that are not here; `authors` made them, at most three are named. */
@@ -71,10 +73,14 @@ export function startNews(
   const stopped = new AbortController();
   const bell = makeBell(clock);
   const state = { calm: true, recording: false, workedAt: clock.monotonic() - quietMs, behind: false };
-  const asks = { at: clock.monotonic(), afterMs: pollMs };
+  // Where nobody has worked for long it is not asked often at first; many projects that begin at once do not go on at once.
+  const firstMs = quietMs < workMs ? pollMs : Math.max(pollMs, (longestMs / 2) * Math.random());
+  const asks = { at: clock.monotonic(), afterMs: firstMs };
   const told = new Set<string>();
   let toldUpTo: string | null = null;
   let seen = '';
+  /** How the refs lay, here and at a remote that is a folder, when they were last looked at; null: that cannot be told. */
+  const marks: { here: string | null; there: string | null } = { here: null, there: null };
   let before: Verdict | null = null;
   const context = contextOf(project, clock, stopped.signal);
 
@@ -96,16 +102,24 @@ export function startNews(
     // While the publisher waits for the remote to come back, it asks for all of us.
     if (isAway(ctx.remote.url)) return;
     const { namespace } = await capabilities(ctx);
-    await askTeam(project, stopped.signal, [`+${namespace}*:refs/oxenvcs/mirror/*`]);
+    const mark = await markOf(ctx.remote.url, ctx.branch, namespace);
+    if (mark === null || mark !== marks.there) {
+      marks.there = null;
+      const also = [`+${namespace}*:refs/oxenvcs/mirror/*`];
+      await askTeam(project, stopped.signal, { also, url: ctx.remote.url });
+    }
     await lookAtHolder(ctx);
+    marks.there = mark;
   };
 
   /** Who has the lock now? What was seen before, perhaps by a process before this one, is no news. */
   const lookAtHolder = async (ctx: LockContext): Promise<void> => {
     const view = await loadView(ctx);
     before ??= verdictOn(ctx, view);
-    const seen = await readRef(ctx, mirrorRef(ctx.branch));
-    const now = verdictOn(ctx, commitOf(seen) === view.onRemote ? view : await takeIn(ctx, seen));
+    const ref = mirrorRef(ctx.branch);
+    const [tip = null] = await refTips(ctx.root, [ref]);
+    const isKnown = tip === view.onRemote && view.checkedAt !== null;
+    const now = verdictOn(ctx, isKnown ? view : await takeIn(ctx, await readRef(ctx, ref)));
     if (now.is === 'held' && (before.is !== 'held' || before.held.record.lockId !== now.held.record.lockId))
       tell({ event: 'lock-elsewhere', failure: failureOf(ctx, now) });
     if ((now.is === 'free' || now.is === 'takeable') && before.is === 'held') tell({ event: 'lock-free' });
@@ -115,15 +129,20 @@ export function startNews(
   /** What is known of the others, compared with what is here; nothing is sent. */
   const look = async (): Promise<void> => {
     const { root, config } = project;
-    const refs = ['refs/heads/', `refs/remotes/${config.remote}/`];
+    const refs = ['refs/heads', `refs/remotes/${config.remote}`];
+    const mark = await refsMark((await placeOf(root)).common, refs);
+    if (mark !== null && mark === marks.here) return;
     const now = await git(root, ['for-each-ref', '--format=%(refname) %(objectname)', ...refs]);
+    marks.here = mark;
     if (now === seen) return;
+    marks.here = null;
     const [{ tip }, ours] = [await knownTeam(project), await branchTip(project)];
     state.behind = tip !== null && (ours === null || !(await contains(root, ours, tip)));
     if (tip !== null && state.behind) await tellVersions(tip, ours);
     for (const { id, isOurs, rescue, theirs } of await conflictsOf(project))
       if (!isOurs) once(`conflict ${id}`, { event: 'rescued-elsewhere', branch: rescue, author: theirs.author, id });
     seen = now;
+    marks.here = mark;
   };
 
   const tellVersions = async (tip: string, ours: string | null): Promise<void> => {
@@ -192,14 +211,10 @@ export function startNews(
   };
 }
 
-/** Found out anew, which takes three processes, only when git's settings of the project were written. */
-function contextOf(project: Project, clock: Clock, signal: AbortSignal): () => Promise<LockContext> {
-  let known: { at: number | null; ctx: LockContext } | null = null;
-  return async () => {
-    // A linked worktree has its settings elsewhere.
-    const at = (await fs.stat(path.join(project.gitDir, 'config')).catch(ifMissing(null)))?.mtimeMs ?? null;
-    if (known === null || at === null || at !== known.at)
-      known = { at, ctx: await lockContext(project, clock, signal) };
-    return known.ctx;
-  };
+/** Of a remote that is a folder: what tells that nothing of what we ask it for has changed. */
+async function markOf(url: string, branch: string, namespace: string): Promise<string | null> {
+  const folder = localFolder(url);
+  if (folder === null) return null;
+  const refs = [`refs/heads/${branch}`, 'refs/heads/oxenvcs/rescue', namespace.replace(/\/$/, '')];
+  return (await refsMark(folder, refs)) ?? (await refsMark(path.join(folder, '.git'), refs));
 }

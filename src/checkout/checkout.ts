@@ -10,7 +10,7 @@ import { tryGit } from '../git/run.ts';
 import { diffTrees, type TreeChange } from '../git/tree.ts';
 import { asFailure, Failure } from '../model/failures.ts';
 import { alone, untilKnownMs } from '../project/guard.ts';
-import { type Project, refCommit } from '../project/project.ts';
+import type { Project } from '../project/project.ts';
 import { statOf } from '../system/stat.ts';
 import { differing } from './differs.ts';
 import { discard, place, prepare } from './files.ts';
@@ -168,7 +168,12 @@ async function moveHead(project: Project, { from, to, why }: Pick<Journal, 'from
   if (result.exitCode !== 0) throw gitFailure(result, args);
 }
 
-const headCommit = async (project: Project): Promise<string | null> => await refCommit(project, 'HEAD');
+async function headCommit({ root }: Project): Promise<string | null> {
+  const result = await tryGit(root, ['rev-parse', '--verify', '--quiet', 'HEAD^{commit}']);
+  if (result.exitCode === 1) return null;
+  if (result.exitCode !== 0) throw gitFailure(result, ['rev-parse']);
+  return result.stdout.toString('utf8').trim();
+}
 
 async function timesOf(root: string, changes: readonly TreeChange[]): Promise<Record<string, number>> {
   const times: Record<string, number> = {};

@@ -1,5 +1,7 @@
+import type { BigIntStats } from 'node:fs';
+import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { readText } from '../system/disk.ts';
+import { ifMissing, readText } from '../system/disk.ts';
 import { placeOf } from './place.ts';
 import { git } from './run.ts';
 
@@ -32,4 +34,37 @@ async function looseTip(file: string): Promise<string> {
 function tipIn(lines: string, ref: string): string | null {
   const at = lines.indexOf(` ${ref}\n`);
   return at < 0 ? null : lines.slice(lines.lastIndexOf('\n', at) + 1, at);
+}
+
+/** Disks keep times by 10 ms, or by 2 s (FAT): what was written so lately may be written again under the same time, ms. */
+const coarseMs = 2000;
+
+/**
+ * A text that stays the same as long as no ref below these (folders of refs, or refs) was made, moved or removed, without a
+ * process. `common`: the Git folder that holds the refs. Null: it cannot be told, for they are kept in another format, were
+ * written just now, or are not there.
+ */
+export async function refsMark(common: string, below: readonly string[], now = Date.now()): Promise<string | null> {
+  const marks: string[] = [];
+  let isFresh = false;
+  const look = async (name: string): Promise<BigIntStats | null> => {
+    const stat = await fs.lstat(path.join(common, name), { bigint: true }).catch(ifMissing(null));
+    marks.push(stat === null ? `${name} -` : `${name} ${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`);
+    if (stat !== null && now - Number(stat.mtimeMs) < coarseMs) isFresh = true;
+    return stat;
+  };
+  const walk = async (name: string): Promise<void> => {
+    if ((await look(name))?.isDirectory() !== true) return;
+    const inside = await fs.readdir(path.join(common, name)).catch(ifMissing([] as string[]));
+    for (const one of inside.toSorted()) await walk(`${name}/${one}`);
+  };
+  try {
+    if ((await look('HEAD')) === null || (await look('reftable')) !== null) return null;
+    // Git packs a ref before it takes its file away.
+    for (const name of below) await walk(name);
+    await look('packed-refs');
+  } catch {
+    return null; // a disk that fails, no rights: git says what it is
+  }
+  return isFresh ? null : marks.join('\n');
 }

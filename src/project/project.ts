@@ -3,6 +3,7 @@ import path from 'node:path';
 import { askSettings, noteSettings } from '../git/remote-settings.ts';
 import { gitLine, tryGit } from '../git/run.ts';
 import { gitFailure } from '../git/failures.ts';
+import { refTips } from '../git/refs.ts';
 import { type Config, readConfig, type Source } from '../model/config.ts';
 import { Failure } from '../model/failures.ts';
 import type { RemoteOf } from '../network/away.ts';
@@ -76,12 +77,10 @@ export const statePath = (project: Pick<Project, 'root'>, name: string): string 
 export const branchTip = async (project: Project): Promise<string | null> =>
   await refCommit(project, `refs/heads/${project.config.branch}`);
 
-/** The commit that a ref is at, or null where there is none. */
+/** The commit that a ref (`refs/heads/…`, `refs/remotes/…`) is at, or null where there is none. */
 export async function refCommit({ root }: Pick<Project, 'root'>, ref: string): Promise<string | null> {
-  const result = await tryGit(root, ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`]);
-  if (result.exitCode === 1) return null;
-  if (result.exitCode !== 0) throw gitFailure(result, ['rev-parse']);
-  return result.stdout.toString('utf8').trim();
+  const [tip = null] = await refTips(root, [ref]);
+  return tip;
 }
 
 /** The ref that says what the remote's branch was when we last saw it: git's own, so that every Git client shows the same. */

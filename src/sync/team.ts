@@ -1,12 +1,13 @@
 import { gitFailure } from '../git/failures.ts';
 import { redact } from '../git/redact.ts';
-import { git, gitLine, tryGit } from '../git/run.ts';
+import { refTips } from '../git/refs.ts';
+import { git, tryGit } from '../git/run.ts';
 import { Failure } from '../model/failures.ts';
 import { away } from '../network/away.ts';
 import { readRescue } from '../project/rescue.ts';
 import { endRescue } from '../push/rescue.ts';
 import { keep } from '../queue/refs.ts';
-import { type Project, refCommit, remoteBranchRef, remoteUrl } from '../project/project.ts';
+import { type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 
 /** Where the team is with the published branch. */
 export interface Team {
@@ -21,32 +22,38 @@ const goneRef = ({ config }: Project): string => `refs/oxenvcs/gone/${config.bra
 
 /** As far as is known here, without asking. */
 export async function knownTeam(project: Project): Promise<Team> {
-  const tip = await refCommit(project, remoteBranchRef(project));
-  const lost = tip === null ? await refCommit(project, goneRef(project)) : null;
+  const [tip = null, before = null] = await refTips(project.root, [remoteBranchRef(project), goneRef(project)]);
+  const lost = tip === null ? before : null;
   return { tip: tip ?? lost, gone: lost !== null };
 }
 
 /**
  * Asks the remote for its branch and for the work that was rescued, and brings their versions into the object store; no
  * file changes. One connection, some hundred bytes where nothing is new, however many refs the remote has.
- * `also`: more refs to bring along in the same connection, as git's refspecs. Throws `offline`, `auth`…; `branch-renamed`.
+ * `also`: more refs to bring along in the same connection, as git's refspecs; `url`: the remote's address, where it is known
+ * already. Where nothing is new no process is started but the one that asks. Throws `offline`, `auth`…; `branch-renamed`.
  */
-export async function askTeam(project: Project, signal?: AbortSignal, also: readonly string[] = []): Promise<Team> {
+export async function askTeam(
+  project: Project,
+  signal?: AbortSignal,
+  { also = [], url }: { also?: readonly string[]; url?: string } = {},
+): Promise<Team> {
   const { root, config } = project;
   const tracking = remoteBranchRef(project);
-  const before = await refCommit(project, tracking);
+  const [before = null] = await refTips(root, [tracking]);
   const rescues = `+refs/heads/oxenvcs/rescue/*:refs/remotes/${config.remote}/oxenvcs/rescue/*`;
-  const found = await fetch(project, [`+refs/heads/${config.branch}:${arrived}`, rescues, ...also], signal);
+  const to = await addressOf(project, url);
+  const found = await fetch(project, to, [`+refs/heads/${config.branch}:${arrived}`, rescues, ...also], signal);
   if (!found) {
-    await fetch(project, [rescues, ...also], signal);
+    await fetch(project, to, [rescues, ...also], signal);
     if (before === null) return await knownTeam(project);
-    await assertNotRenamed(project, before, signal);
+    await assertNotRenamed(project, to, before, signal);
     const input = `update ${goneRef(project)} ${before}\ndelete ${tracking} ${before}\n`;
     await git(root, ['update-ref', '--stdin'], { input });
     return await knownTeam(project);
   }
-  const now = await gitLine(root, ['rev-parse', arrived]);
-  if (now !== before) {
+  const [now = null] = await refTips(root, [arrived]);
+  if (now !== null && now !== before) {
     // Versions that somebody has taken off the branch by force stay here.
     if (before !== null && !(await contains(root, now, before))) await keep(project, before, Date.now());
     await tryGit(root, ['update-ref', '-d', goneRef(project)]);
@@ -67,15 +74,20 @@ async function endResolved(project: Project, { tip }: Team): Promise<void> {
 /** What was fetched, until it is known to be news. */
 const arrived = 'refs/oxenvcs/arrived/branch';
 
+async function addressOf(project: Project, known?: string): Promise<string> {
+  const url = known ?? (await remoteUrl(project));
+  if (url !== null) return url;
+  const detail = 'the project has no remote of that name';
+  throw new Failure('remote-misconfigured', { remote: project.config.remote, detail });
+}
+
 /** False: the remote has no such branch. */
-async function fetch(project: Project, refspecs: string[], signal?: AbortSignal): Promise<boolean> {
-  const { root, config } = project;
-  const url = await remoteUrl(project);
-  if (url === null)
-    throw new Failure('remote-misconfigured', {
-      remote: config.remote,
-      detail: 'the project has no remote of that name',
-    });
+async function fetch(
+  { root, config }: Project,
+  url: string,
+  refspecs: string[],
+  signal?: AbortSignal,
+): Promise<boolean> {
   const quietMs = 10 * config.network.timeoutMs;
   const args = [
     '-c',
@@ -110,9 +122,8 @@ async function fetch(project: Project, refspecs: string[], signal?: AbortSignal)
 }
 
 /** The branch is gone. Does the remote hold what it held under another name, the one that a clone would get? */
-async function assertNotRenamed(project: Project, before: string, signal?: AbortSignal): Promise<void> {
+async function assertNotRenamed(project: Project, url: string, before: string, signal?: AbortSignal): Promise<void> {
   const { root, config } = project;
-  const url = (await remoteUrl(project)) ?? '';
   const asked = await tryGit(root, ['ls-remote', '--symref', '--', url, 'HEAD'], {
     timeoutMs: config.network.timeoutMs,
     ...(signal ? { signal } : {}),
@@ -120,7 +131,7 @@ async function assertNotRenamed(project: Project, before: string, signal?: Abort
   const other = /^ref: refs\/heads\/(.+)\tHEAD$/m.exec(asked.stdout.toString('utf8'))?.[1];
   if (other === undefined || other === config.branch) return;
   const theirs = 'refs/oxenvcs/arrived/renamed';
-  if (!(await fetch(project, [`+refs/heads/${other}:${theirs}`], signal))) return;
+  if (!(await fetch(project, url, [`+refs/heads/${other}:${theirs}`], signal))) return;
   if (await contains(root, theirs, before)) throw new Failure('branch-renamed', { branch: config.branch, other });
 }
 

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -107,6 +108,34 @@ test('when all is quiet the remote is asked ever less, up to every quarter of an
   expect(Math.max(...asked)).toBe(900_000);
   expect(asked).toContain(480_000);
 });
+
+test('where a remote is a folder, a look at it starts no process as long as nothing has happened there, and misses nothing', async () => {
+  const { Ann, Ben } = await band('Ann', 'Ben');
+  const { calls, ended } = await countedGit();
+  const { heard } = listening(Ann);
+  await until('it starts none any more', async () => {
+    const before = calls();
+    await new Promise((done) => setTimeout(done, 1000));
+    return before > 0 && calls() === before;
+  });
+  await ended();
+  await Ben.save({ 'Song.song': 'two' });
+  await Ben.push();
+  await until('it is told', () => heard('team-published').length > 0);
+});
+
+/** From now on each git that is started is counted, until it is over. */
+async function countedGit() {
+  const dir = await sandbox();
+  const [log, before] = [path.join(dir, 'calls'), process.env['PATH']];
+  const real = (before ?? '').split(':').find((folder) => existsSync(path.join(folder, 'git'))) ?? '';
+  await write(dir, { calls: '', git: `#!/bin/sh\necho >>'${log}'\nexec '${real}/git' "$@"\n` });
+  await fs.chmod(path.join(dir, 'git'), 0o755);
+  process.env['PATH'] = `${dir}:${before}`;
+  const ended = async () => void (process.env['PATH'] = before);
+  onTestFinished(ended);
+  return { calls: () => readFileSync(log, 'utf8').length, ended };
+}
 
 test('a watcher brings in what the team published, makes no version of it, and says who made it', async () => {
   const { Ann, Ben } = await band('Ann', 'Ben');

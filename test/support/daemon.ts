@@ -17,6 +17,11 @@ const quick = {
   OXENVCS_PRIORITY: 'usual',
 };
 
+/** Without those. */
+export const asUsersHaveIt: Record<string, undefined> = Object.fromEntries(
+  Object.keys(quick).map((name) => [name, undefined]),
+);
+
 export interface User {
   dir: string;
   /** Where the background process has its record, its socket and its log. */
