@@ -6,6 +6,9 @@ export interface Used {
   cpu: number;
   /** The most memory that all of them held at one moment, bytes. */
   peak: number;
+  /** … and hold now. */
+  now: number;
+  processes: number;
 }
 
 /** Measures a process and its children until it is asked; `sampleMs` apart. */
@@ -17,8 +20,9 @@ export function measureTree(pid: number, sampleMs = 200): () => Used {
   return () => {
     clearInterval(timer);
     // In ticks of 10 ms: its own, and those of the children that it has waited for.
-    const cpu = family(pid).reduce((sum, one) => sum + times(one), 0) / 100;
-    return { cpu, peak };
+    const all = family(pid);
+    const cpu = all.reduce((sum, one) => sum + times(one), 0) / 100;
+    return { cpu, peak, now: memory(all), processes: all.length };
   };
 }
 
