@@ -6,6 +6,7 @@ import { git, gitLine, tryGit } from '../../src/git/run.ts';
 import { capabilities, learn } from '../../src/lock/capabilities.ts';
 import { lockContext } from '../../src/lock/context.ts';
 import { probeRemote } from '../../src/lock/probe.ts';
+import { alone } from '../../src/project/guard.ts';
 import { openProject } from '../../src/project/project.ts';
 import { installHooks } from '../../src/setup/hooks.ts';
 import { letNegotiate } from '../../src/setup/negotiate.ts';
@@ -63,8 +64,15 @@ it('what is staged is not sent with the push again, and a small push makes no pa
   const ann = await byHandWith(remote);
   const { root } = ann.project;
   const tip = await record(ann, 3, 100_000);
+  let beside: ReturnType<typeof alone> | null = null;
+  remote.trouble = (request) => {
+    if (isPush(request)) beside ??= alone(ann.project, 'publish', 0, async () => undefined);
+    return null;
+  };
   const { code, stderr } = await byHand(root, ['push', '--progress', 'origin', 'main']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/Total 0 /) });
+  // Whoever publishes at the same time would remove the parts.
+  expect(await beside).toMatchObject({ outcome: 'taken' });
   await assertWhole(remote.dir, tip);
   const staged = await stagingRefs(remote.dir);
   expect(staged.length).toBeGreaterThan(0);
@@ -107,6 +115,7 @@ it('over ssh the connection of git itself must not wait for long, unless ssh kee
   const lines = `refs/heads/main ${tip} refs/heads/main ${await gitLine(remote.dir, ['rev-parse', 'main'])}\n`;
   const never = new AbortController().signal;
   const project = await openProject(root);
+  process.env['GIT_SSH_COMMAND'] = remote.command('-o ServerAliveInterval=0');
   expect(await stageForPush(project, lines, never, 1000)).toMatch(/^Git sends the rest in one piece/);
   const some = (await stagingRefs(remote.dir)).length;
   await net.set('pass');
