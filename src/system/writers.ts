@@ -1,4 +1,4 @@
-import * as fs from 'node:fs/promises';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { run } from './process.ts';
 
@@ -12,44 +12,51 @@ export async function openForWriting(
   platform: NodeJS.Platform = process.platform,
 ): Promise<ReadonlySet<string> | 'unknown'> {
   if (paths.length === 0) return new Set();
-  if (platform === 'linux') return await fromProc(root, paths);
+  if (platform === 'linux') return fromProc(root, paths);
   if (platform === 'darwin') return await fromLsof(root, paths);
   return 'unknown';
 }
 
-/** 10 ms for 96 processes. */
-async function fromProc(root: string, paths: readonly string[]): Promise<Set<string>> {
+/** Not by promises: these files are on no disk, and it is asked at each look (see processes.ts). */
+function fromProc(root: string, paths: readonly string[]): Set<string> {
   const byName = new Map<string, string[]>();
   for (const name of paths)
     byName.set(path.posix.basename(name), [...(byName.get(path.posix.basename(name)) ?? []), name]);
   const open = new Set<string>();
-  for (const pid of await listed('/proc')) {
+  for (const pid of listed('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     const folder = `/proc/${pid}/fd`;
-    // Processes end and descriptors close while we look: what is gone is not open.
-    for (const fd of await listed(folder)) {
-      const target = await fs.readlink(`${folder}/${fd}`).catch(() => '');
-      const candidates = byName.get(path.posix.basename(target)) ?? [];
-      if (candidates.length === 0 || !(await isForWriting(pid, fd))) continue;
-      for (const name of candidates) if (await isSameFile(`${folder}/${fd}`, path.join(root, name))) open.add(name);
+    for (const fd of listed(folder)) {
+      const target = ifThere(() => readlinkSync(`${folder}/${fd}`)) ?? '';
+      const candidates = byName.get(target.slice(target.lastIndexOf('/') + 1)) ?? [];
+      if (candidates.length === 0 || !isForWriting(pid, fd)) continue;
+      for (const name of candidates) if (isSameFile(`${folder}/${fd}`, path.join(root, name))) open.add(name);
     }
   }
   return open;
 }
 
-const listed = async (folder: string): Promise<string[]> => await fs.readdir(folder).catch(() => []);
+/** Processes end and descriptors close while we look: what is gone is not open. */
+function ifThere<T>(ask: () => T): T | null {
+  try {
+    return ask();
+  } catch {
+    return null;
+  }
+}
+
+const listed = (folder: string): string[] => ifThere(() => readdirSync(folder)) ?? [];
 
 /** open(2)'s access mode, in octal, in the line `flags:`. */
-async function isForWriting(pid: string, fd: string): Promise<boolean> {
-  const info = await fs.readFile(`/proc/${pid}/fdinfo/${fd}`, 'utf8').catch(() => '');
+function isForWriting(pid: string, fd: string): boolean {
+  const info = ifThere(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')) ?? '';
   const flags = Number.parseInt(/^flags:\s*([0-7]+)/m.exec(info)?.[1] ?? '0', 8);
   return (flags & 3) !== 0;
 }
 
 /** By device and inode: in a sandbox (Flatpak) the same file goes by another path. */
-async function isSameFile(one: string, other: string): Promise<boolean> {
-  const a = await fs.stat(one).catch(() => null);
-  const b = await fs.stat(other).catch(() => null);
+function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [ifThere(() => statSync(one)), ifThere(() => statSync(other))];
   return a !== null && b !== null && a.ino === b.ino && a.dev === b.dev;
 }
 

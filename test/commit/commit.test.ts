@@ -93,6 +93,8 @@ test('a crash between noting and moving HEAD leaves the index alone', async () =
 test.each([
   ['MERGE_HEAD', 'a merge is under way'],
   ['CHERRY_PICK_HEAD', 'a cherry-pick is under way'],
+  ['REVERT_HEAD', 'a revert is under way'],
+  ['rebase-merge', 'a rebase is under way'],
   ['BISECT_LOG', 'a bisect is under way'],
 ])('no version is made in the middle of the user’s own Git work (%s)', async (mark, reason) => {
   const { project } = await projectWithRemote();
@@ -102,6 +104,25 @@ test.each([
     outcome: 'later',
     reason,
   });
+});
+
+test('what the user does in the very moment stands: their commit is not passed over, nor what they stage undone', async () => {
+  const { project } = await projectWithRemote();
+  const { root } = project;
+  await write(root, { 'Song.als': 'two', 'Take.wav': 'take' });
+  const save = await saveOf(project, { sessions: ['Song.als'], settled: ['Take.wav'] });
+  const byHand = async (head: string) => {
+    await git(root, ['commit', '--quiet', '--allow-empty', '-m', 'by hand']);
+    return head;
+  };
+  expect(await commitSave(project, save, undefined, byHand)).toMatchObject({ outcome: 'later' });
+  expect(await subject(project)).toBe('by hand');
+  const staged = async () => {
+    await write(root, { 'notes.txt': 'n' });
+    await git(root, ['add', 'notes.txt']);
+  };
+  expect(await commitSave(project, save, staged)).toMatchObject({ outcome: 'committed' });
+  expect(await statusLines(root)).toEqual(['A  notes.txt']);
 });
 
 test('an older version that is checked out is not committed on', async () => {

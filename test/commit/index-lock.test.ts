@@ -29,6 +29,16 @@ test('while we hold it the user’s git waits, and it is gone afterwards', async
   await git(root, ['add', '--all']);
 });
 
+test('the index that is put in place keeps its time: under a newer one git would not see a second save of the same second', async () => {
+  const { gitDir } = await setUp();
+  const index = path.join(gitDir, 'index');
+  const copy = `${index}-copy`;
+  await fs.copyFile(index, copy);
+  await fs.utimes(copy, 1_700_000_000.9, 1_700_000_000.9);
+  await (await takeIndexLock(gitDir))?.replace(copy);
+  expect((await fs.stat(index)).mtimeMs).toBe(1_700_000_000_000);
+});
+
 test.for([
   ['a killed process of ours', deadPid],
   ['one whose number another program has by now', () => other.pid],

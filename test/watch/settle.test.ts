@@ -290,6 +290,26 @@ test('while a version is made for minutes every save is captured, and becomes a 
   expect(m.look(26, {})).toBe('clean');
 });
 
+test('a session that settles while a version is made that could not wait for it does not vanish into that version', () => {
+  const m = new Machine();
+  m.slow = true;
+  for (let at = 0; at < 19; at++) m.look(at, { 'Song.als': 1, 'Other.als': 10 + at });
+  expect(m.told).toEqual(['Song.als@1']);
+  m.watch(19, 22, { 'Song.als': 1, 'Other.als': 28 });
+  m.finish();
+  expect(m.told).toEqual(['Song.als@1', 'Other.als@28']);
+});
+
+test('a save over one that is still open while its version is made in the end is a version of its own', () => {
+  const m = new Machine();
+  m.watch(0, 8, { 'Song.als': 1 }, { open: ['Song.als'] });
+  m.slow = true;
+  m.feed({ type: 'end' });
+  m.watch(9, 12, { 'Song.als': 2 }, { open: ['Song.als'] });
+  m.finish();
+  expect(m.told).toEqual(['Song.als@1', 'Song.als@2']);
+});
+
 test('a save while a version of media only is made is not lost with it', () => {
   const m = new Machine();
   m.slow = true;
@@ -329,7 +349,7 @@ test('captured saves outlive the process, but for one that is a version in a mom
   expect(kept()).toEqual(['Song.als@1']);
   m.watch(6, 15, { 'Song.als': 1, 'Take.wav': 1 });
   expect(m.name).toBe('committing');
-  expect(kept()).toEqual([]);
+  expect([kept(), m.next]).toEqual([[], 16]);
   m.look(16, { 'Song.als': 1, 'Take.wav': 1 });
   expect(kept()).toEqual(['Song.als@1']);
   m.watch(17, 20, { 'Song.als': 2, 'Take.wav': 1 });
