@@ -89,11 +89,14 @@ export async function swap(
     ...moves.map(({ ref, next }) => `${next}:${ref}`),
   ];
   let bytesSent = 0;
+  let isBroken = false;
   const result = await tryGit(ctx.root, args, {
     env: { ...(upload?.apart === true ? {} : ctx.connection), ...upload?.env, ...limited.env },
     ...(limited.proxy === undefined ? {} : { proxy: limited.proxy }),
     onStderr: (line) => {
-      const written = writtenIn(line);
+      // Over http git reads what is left to its end and throws it away, at full speed, and goes on to count.
+      isBroken ||= /^(error|fatal): /.test(line);
+      const written = isBroken ? null : writtenIn(line);
       if (written === null) return;
       bytesSent = written.bytes;
       ctx.onWritten?.(written);

@@ -1,10 +1,12 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import type { Written } from '../../src/git/progress.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import { breakLock } from '../../src/lock/break.ts';
 import { lockContext } from '../../src/lock/context.ts';
 import { acquireLock } from '../../src/lock/lease.ts';
+import { swap } from '../../src/lock/swap.ts';
 import { publishPrepared } from '../../src/push/prepare.ts';
 import { publishRescue } from '../../src/push/rescue.ts';
 import { openProject } from '../../src/project/project.ts';
@@ -40,6 +42,23 @@ test('a connection that resets after so many bytes: the push gets through, in pa
   // One part was too large (curl tries one that fits its buffer twice by itself): what got through before it is the measure then.
   expect(net.counts.up).toBeLessThan(1_600_000 + 2 * 250_000 + 100_000);
   await assertWhole(remote.dir, tip);
+});
+
+test('what git throws away after a break is not told as written: the next part would begin, and break off too', async () => {
+  const remote = await httpRemote();
+  const ann = await annWithTakes(remote);
+  const tip = await record(ann, 1, 16_000_000);
+  const net = await proxy(remote);
+  const told: Written[] = [];
+  const ctx = {
+    ...ann.ctx,
+    remote: { name: 'origin', url: net.url(remote.url) },
+    onWritten: (one: Written) => void told.push(one),
+  };
+  await net.set({ cutAfter: 300_000 });
+  const moves = [{ ref: 'refs/heads/take', old: null, next: tip }];
+  expect(await swap(ctx, moves, { atomic: false })).toMatchObject({ outcome: 'unclear' });
+  expect(told.filter(({ done }) => done)).toEqual([]);
 });
 
 test('a push that is killed, with git and all, goes on where it was: from the same folder, after an update, from another clone', async () => {
