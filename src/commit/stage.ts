@@ -76,8 +76,11 @@ async function addSettled(
 /** From this size on (bytes) git streams a file into a pack of its own instead of holding it whole. */
 const streamed = { media: 1_048_576n, other: 536_870_912n };
 
+/** Of more files than this, small media go into the pack of the large ones, too: 1 ms a file for objects of their own, most of `init`. */
+const fewFiles = 500;
+
 interface Kinds {
-  /** Large media that are stored byte for byte. */
+  /** Large media, or many, that are stored byte for byte. */
   takes: Settled[];
   /** Media that git stores: small ones, and those that a filter or the like of the user's makes into something else. */
   media: Settled[];
@@ -97,11 +100,12 @@ async function kindsOf(root: string, settled: readonly Settled[]): Promise<Kinds
     if (value === 'unspecified') continue;
     set.set(path, (set.get(path) ?? new Set()).add(value === 'unset' ? `-${name}` : name));
   }
+  const isLarge = ({ stat }: Settled) => stat.size > (settled.length > fewFiles ? 0n : streamed.media);
   for (const file of settled) {
     const of = set.get(file.path) ?? new Set();
     const isRaw = of.has('-text') && ['filter', 'ident', 'working-tree-encoding'].every((name) => !of.has(name));
     if (!of.has('-delta')) kinds.other.push(file);
-    else if (isRaw && file.stat.size > streamed.media) kinds.takes.push(file);
+    else if (isRaw && isLarge(file)) kinds.takes.push(file);
     else kinds.media.push(file);
   }
   return kinds;

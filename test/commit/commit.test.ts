@@ -269,6 +269,19 @@ test('small and large files, takes and others, come into one version together', 
   expect(sizes.trim().split('\n').map(Number)).toEqual(Object.values(files));
 });
 
+test('of a library of samples not every file becomes an object of its own', async () => {
+  const { project } = await projectWithRemote();
+  const names = Array.from({ length: 501 }, (_, n) => `Samples/${n}.wav`);
+  await write(project.root, Object.fromEntries(names.map((name, n) => [name, n === 7 ? '' : `sample ${n % 400}`])));
+  await committed(project, { settled: names });
+  expect(await statusLines(project.root)).toEqual([]);
+  expect(await git(project.root, ['fsck', '--strict', '--no-dangling'])).toBe('');
+  expect(await fileIn(project.root, 'HEAD', 'Samples/500.wav')).toBe('sample 100');
+  const counted = await git(project.root, ['count-objects', '-v']);
+  expect(Number(/^count: (\d+)/m.exec(counted)?.[1])).toBeLessThan(20);
+  expect(counted).toMatch(/^packs: 1$/m);
+});
+
 test('a take that is there already, under another name or from a try that failed, is not stored again', async () => {
   const { project } = await projectWithRemote();
   const { root, gitDir } = project;
