@@ -2,14 +2,12 @@ import { readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { buildSync } from 'esbuild';
 import { expect, test } from 'vitest';
-import { commitSave } from '../src/commit/commit.ts';
 import { git, tryGit } from '../src/git/run.ts';
-import { openProject } from '../src/project/project.ts';
 import { run } from '../src/system/process.ts';
 import { background, oxenvcs } from '../test/support/cli.ts';
 import { descendants } from '../test/support/processes.ts';
-import { saveOf } from '../test/support/project.ts';
 import { proxy } from '../test/support/proxy.ts';
 import { fileRemote, httpRemote, sshRemote } from '../test/support/remotes.ts';
 import { sandbox } from '../test/support/sandbox.ts';
@@ -174,11 +172,14 @@ test('a version of 480 MB of new takes', async () => {
   const record = async (song: string) => {
     for (const [n, bytes] of takes.entries()) await fs.writeFile(path.join(song, `take ${n}.wav`), bytes);
   };
+  const committer = path.join(dir, 'committer.mjs');
+  bundle(path.resolve(import.meta.dirname, 'support/committer.ts'), committer);
   const took: Record<string, number[]> = {};
+  const noted = (name: string, ms: number) => void (took[name] ??= []).push(ms);
   const timed = async (name: string, work: () => Promise<unknown>) => {
     const start = performance.now();
     await work();
-    (took[name] ??= []).push(performance.now() - start);
+    noted(name, performance.now() - start);
   };
   for (let round = 0; round < rounds(3); round++) {
     const plain = await fresh(round, 'plain');
@@ -197,9 +198,10 @@ test('a version of 480 MB of new takes', async () => {
     const song = await fresh(round, 'ours');
     expect((await oxenvcs(['init', song, '--no-hooks'], { cwd: dir })).code).toBe(0);
     await record(song);
-    const project = await openProject(song);
-    const save = await saveOf(project, { settled: takes.map((_, n) => `take ${n}.wav`) });
-    await timed('oxenvcs', async () => expect((await commitSave(project, save)).outcome).toBe('committed'));
+    const args = [committer, song, ...takes.map((_, n) => `take ${n}.wav`)];
+    const told = await run(process.execPath, args, { cwd: song, env: process.env });
+    expect(told).toMatchObject({ exitCode: 0, stderr: '' });
+    noted('oxenvcs', Number(told.stdout.toString('utf8')));
     for (const one of [plain, lfs, song]) await fs.rm(one, { recursive: true });
   }
   const ms = Object.fromEntries(Object.entries(took).map(([name, all]) => [name, Math.round(median(all))]));
@@ -212,6 +214,13 @@ test('a version of 480 MB of new takes', async () => {
     },
   });
 });
+
+function bundle(entry: string, outfile: string): void {
+  const banner = {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  };
+  buildSync({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20', banner });
+}
 
 async function addAndCommit(dir: string): Promise<void> {
   // As a person runs it: none of our settings.
