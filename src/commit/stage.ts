@@ -78,6 +78,8 @@ const streamed = { media: 1_048_576n, other: 536_870_912n };
 
 /** Of more files than this, small media go into the pack of the large ones, too: 1 ms a file for objects of their own, most of `init`. */
 const fewFiles = 500;
+/** No link's target is longer (bytes, everywhere): of a link git stores that, not what it points to. */
+const longestLink = 4096n;
 
 interface Kinds {
   /** Large media, or many, that are stored byte for byte. */
@@ -100,7 +102,7 @@ async function kindsOf(root: string, settled: readonly Settled[]): Promise<Kinds
     if (value === 'unspecified') continue;
     set.set(path, (set.get(path) ?? new Set()).add(value === 'unset' ? `-${name}` : name));
   }
-  const isLarge = ({ stat }: Settled) => stat.size > (settled.length > fewFiles ? 0n : streamed.media);
+  const isLarge = ({ stat }: Settled) => stat.size > (settled.length > fewFiles ? longestLink : streamed.media);
   for (const file of settled) {
     const of = set.get(file.path) ?? new Set();
     const isRaw = of.has('-text') && ['filter', 'ident', 'working-tree-encoding'].every((name) => !of.has(name));

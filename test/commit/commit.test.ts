@@ -272,11 +272,15 @@ test('small and large files, takes and others, come into one version together', 
 test('of a library of samples not every file becomes an object of its own', async () => {
   const { project } = await projectWithRemote();
   const names = Array.from({ length: 501 }, (_, n) => `Samples/${n}.wav`);
-  await write(project.root, Object.fromEntries(names.map((name, n) => [name, n === 7 ? '' : `sample ${n % 400}`])));
-  await committed(project, { settled: names });
+  const sample = (n: number) => `sample ${n}`.padEnd(5000);
+  await write(project.root, Object.fromEntries(names.map((name, n) => [name, n === 7 ? '' : sample(n % 400)])));
+  // Of a link its target's name is stored, as git does.
+  await fs.symlink('500.wav', path.join(project.root, 'Samples/link.wav'));
+  await committed(project, { settled: [...names, 'Samples/link.wav'] });
+  expect(await fileIn(project.root, 'HEAD', 'Samples/link.wav')).toBe('500.wav');
   expect(await statusLines(project.root)).toEqual([]);
   expect(await git(project.root, ['fsck', '--strict', '--no-dangling'])).toBe('');
-  expect(await fileIn(project.root, 'HEAD', 'Samples/500.wav')).toBe('sample 100');
+  expect(await fileIn(project.root, 'HEAD', 'Samples/500.wav')).toBe(sample(100));
   const counted = await git(project.root, ['count-objects', '-v']);
   expect(Number(/^count: (\d+)/m.exec(counted)?.[1])).toBeLessThan(20);
   expect(counted).toMatch(/^packs: 1$/m);
