@@ -59,16 +59,21 @@ function describeProof({ complete, samples, mended }: Proof): string {
 export async function pushNow(project: Project, context: Context, only?: string): Promise<Answer> {
   const { branch } = project.config;
   const { pushed, versions, ...rest } = await publishNow(project, context, only);
-  const rescue = pushed.rescue ?? (versions === 0 ? await rescued(project) : null);
-  if (rescue !== null) throw new Failure('rescued', { branch, rescue });
+  const rescue = await rescued(project);
+  if (rescue !== null && (pushed.rescue !== null || versions === 0)) throw new Failure('rescued', { branch, rescue });
   return {
     data: { ...pushed, branch, ...rest },
     lines: [
-      versions === 0 ? await nothingWaits(project) : `${counted(versions, 'version')} published.`,
+      versions === 0 ? await nothingWaits(project) : whereTo(pushed, versions),
       ...(pushed.joined ? ['Joined with what the team published; bring that in with `oxenvcs pull`.'] : []),
     ],
   };
 }
+
+const whereTo = ({ rescue }: Pushed, versions: number): string =>
+  rescue === null
+    ? `${counted(versions, 'version')} published.`
+    : `${counted(versions, 'version')} kept on the remote as ${rescue}, until the team’s branch takes ${versions === 1 ? 'it' : 'them'}.`;
 
 async function nothingWaits(project: Project): Promise<string> {
   const { dropped } = await lookAtQueue(project);

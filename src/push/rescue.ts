@@ -2,6 +2,7 @@ import { gitLine, tryGit } from '../git/run.ts';
 import type { LockContext } from '../lock/context.ts';
 import type { NotDone } from '../lock/move.ts';
 import { swap } from '../lock/swap.ts';
+import { isAncestor } from '../lock/view.ts';
 import type { Project } from '../project/project.ts';
 import { type Rescue, rescueFile } from '../project/rescue.ts';
 import { writeRecord } from '../project/state.ts';
@@ -14,17 +15,18 @@ import { removeDurable } from '../system/disk.ts';
  * the same rescue branch, until the two are joined.
  */
 
-export async function beginRescue(project: Project, ctx: LockContext): Promise<Rescue> {
-  const since = isoTime(ctx.clock.now());
-  const time = since.replace(/[-:]|\.\d+/g, '');
-  const rescue: Rescue = {
-    v: 1,
-    ref: `refs/heads/oxenvcs/rescue/${userPart(ctx.owner)}/${time}`,
-    branch: ctx.branch,
-    since,
-  };
-  await noteRescued(project, rescue);
-  return rescue;
+/** `before`: what is noted of one whose branch turned out to be somebody else's. */
+export async function beginRescue(project: Project, ctx: LockContext, before: Rescue | null = null): Promise<Rescue> {
+  for (let now = ctx.clock.now(); ; now += 1000) {
+    const since = isoTime(now);
+    const time = since.replace(/[-:]|\.\d+/g, '');
+    const ref = `refs/heads/oxenvcs/rescue/${userPart(ctx.owner)}/${time}`;
+    // The same person may have begun another one in that second, on another computer, or before an amend.
+    if ((await at(ctx, trackingOf(ctx, ref))) !== null) continue;
+    const rescue: Rescue = { ...before, v: 1, ref, branch: ctx.branch, since };
+    await noteRescued(project, rescue);
+    return rescue;
+  }
 }
 
 /** The two were joined: from now on saves go onto the team's branch again. The rescue branch stays on the remote. */
@@ -33,13 +35,17 @@ export const endRescue = async (project: Project): Promise<void> => await remove
 export const noteRescued = async (project: Project, rescue: Rescue): Promise<void> =>
   await writeRecord(rescueFile(project), rescue);
 
-export type Rescued = { outcome: 'rescued'; bytesSent: number } | NotDone;
+export type Rescued =
+  | { outcome: 'rescued'; bytesSent: number }
+  /** What is on that branch is not in our history. It stays as it is. */
+  | { outcome: 'taken'; bytesSent: 0 }
+  | NotDone;
 
 /** Puts the rescue branch at `tip`. It is nobody else's, so it needs no lock; doing it twice is the same as once. */
 export async function publishRescue(ctx: LockContext, { ref }: Pick<Rescue, 'ref'>, tip: string): Promise<Rescued> {
   const tracking = trackingOf(ctx, ref);
-  const known = await tryGit(ctx.root, ['rev-parse', '--verify', '--quiet', tracking]);
-  const old = known.exitCode === 0 ? known.stdout.toString('utf8').trim() : null;
+  const old = await at(ctx, tracking);
+  if (old !== null && !(await isAncestor(ctx, old, tip))) return { outcome: 'taken', bytesSent: 0 };
   const swapped = await swap(ctx, [{ ref, old, next: tip }], { atomic: false });
   if (swapped.outcome === 'done') {
     await gitLine(ctx.root, ['update-ref', tracking, tip]);
@@ -47,11 +53,13 @@ export async function publishRescue(ctx: LockContext, { ref }: Pick<Rescue, 'ref
   }
   if (swapped.outcome === 'lost') {
     // An earlier try of ours landed without an answer, or somebody has tidied the branch away: take it as it is now.
-    const found = await tryGit(ctx.root, ['ls-remote', '--quiet', '--', ctx.remote.url, ref]);
-    const at = found.stdout.toString('utf8').split('\t')[0] ?? '';
-    if (at === '') await tryGit(ctx.root, ['update-ref', '-d', tracking]);
-    else if ((await tryGit(ctx.root, ['cat-file', '-e', `${at}^{commit}`])).exitCode === 0)
-      await gitLine(ctx.root, ['update-ref', tracking, at]);
+    const fetch = ['fetch', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules', '--', ctx.remote.url];
+    const fetched = await tryGit(ctx.root, [...fetch, `+${ref}:${tracking}`], {
+      idleMs: 10 * ctx.settings.network.timeoutMs,
+      ...(ctx.signal ? { signal: ctx.signal } : {}),
+    });
+    if (/^fatal: couldn't find remote ref /m.test(fetched.stderr))
+      await tryGit(ctx.root, ['update-ref', '-d', tracking]);
     return { outcome: 'unreachable', failure: swapped.failure };
   }
   return swapped.outcome === 'refused'
@@ -62,9 +70,8 @@ export async function publishRescue(ctx: LockContext, { ref }: Pick<Rescue, 'ref
 /** What lies there is on the team's branch now. With a lease: should somebody have put more there since, it stays. */
 export async function removeRescue(ctx: LockContext, { ref }: Pick<Rescue, 'ref'>): Promise<void> {
   const tracking = trackingOf(ctx, ref);
-  const known = await tryGit(ctx.root, ['rev-parse', '--verify', '--quiet', tracking]);
-  if (known.exitCode !== 0) return;
-  const old = known.stdout.toString('utf8').trim();
+  const old = await at(ctx, tracking);
+  if (old === null) return;
   const removed = await swap(ctx, [{ ref, old, next: '' }], { atomic: false });
   // A remote that denies deletes, or is away by now, keeps it: it does no harm.
   if (removed.outcome === 'done') await gitLine(ctx.root, ['update-ref', '-d', tracking]);
@@ -72,6 +79,11 @@ export async function removeRescue(ctx: LockContext, { ref }: Pick<Rescue, 'ref'
 
 const trackingOf = (ctx: LockContext, ref: string): string =>
   ref.replace(/^refs\/heads\//, `refs/remotes/${ctx.remote.name}/`);
+
+async function at(ctx: LockContext, ref: string): Promise<string | null> {
+  const known = await tryGit(ctx.root, ['rev-parse', '--verify', '--quiet', ref]);
+  return known.exitCode === 0 ? known.stdout.toString('utf8').trim() : null;
+}
 
 /** A person's name as one part of a ref. */
 function userPart({ email, name }: LockContext['owner']): string {

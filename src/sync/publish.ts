@@ -172,7 +172,7 @@ async function divert(
   await noteRescued(project, rescue);
   const entry = await noteRescue(project, { commit: tip, branch, createdAt: isoTime(ctx.clock.now()) });
   const pushed = await pushRescue(project, ctx, rescue.ref, tip, sending);
-  await noteRescued(project, { ...rescue, tip });
+  await noteRescued(project, { ...rescue, ref: `refs/heads/${pushed.rescue}`, tip });
   await removeEntries(project, [entry]);
   return pushed;
 }
@@ -189,6 +189,10 @@ async function pushRescue(
     return await publishRescue(using, { ref }, tip);
   });
   if ('failure' in moved) throw await away(moved.failure, ctx);
+  if (moved.outcome === 'taken') {
+    const { ref: other } = await beginRescue(project, ctx, await readRescue(project));
+    return await pushRescue(project, ctx, other, tip, sending);
+  }
   await endIntents(project);
   return { outcome: 'pushed', commit: tip, ...sent, rescue: rescueBranch({ ref }), joined: false };
 }

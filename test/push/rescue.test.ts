@@ -2,8 +2,12 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
+import { conflictsOf } from '../../src/sync/conflicts.ts';
+import { publishQueue } from '../../src/sync/publish.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { band, type Musician } from '../support/band.ts';
 import { background, oxenvcs } from '../support/cli.ts';
-import { fileRemote } from '../support/remotes.ts';
+import { fileRemote, serverHook } from '../support/remotes.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 
 const quick = {
@@ -147,3 +151,64 @@ test('both sides are told: the others hear of the rescue branch, and of what the
   );
   expect(watching.lines.join('\n')).not.toContain('published a new version');
 });
+
+/** Ann and Ben have both worked on the session; Ben was first. */
+async function parted() {
+  const { ann, ben, remote } = await band('ann', 'ben');
+  const made = [await ann.save({ 'Song.song': 'Ann’s' })];
+  await ben.save({ 'Song.song': 'Ben’s' });
+  await ben.push();
+  const branches = async () =>
+    (await git(remote.dir, ['for-each-ref', '--format=%(objectname)', 'refs/heads/oxenvcs']))
+      .split('\n')
+      .filter(Boolean);
+  return { ann, ben, remote, made, branches };
+}
+
+test.each(['amend', 'rebase', 'reset'] as const)(
+  '%s in the middle of a rescue loses nothing of what was rescued',
+  async (how) => {
+    const { ann, remote, made, branches } = await parted();
+    await ann.push();
+    expect(await branches()).toEqual(made);
+    if (how === 'amend') await git(ann.root, ['commit', '--quiet', '--amend', '-m', 'said otherwise']);
+    if (how === 'rebase') await git(ann.root, ['rebase', '--quiet', '-X', 'theirs', 'origin/main']);
+    if (how === 'reset') await git(ann.root, ['reset', '--quiet', '--hard', 'origin/main']);
+    if (how === 'reset') await ann.save({ 'Song.song': 'on Ben’s' });
+    const now = await ann.head();
+    const pushed = await ann.push();
+    // What builds on the team's goes there; else it is a rescue of its own. What was rescued before stays.
+    expect(pushed?.rescue === null).toBe(how !== 'amend');
+    expect(await branches()).toEqual(how === 'amend' ? [...made, now] : made);
+    if (how !== 'amend') expect(await gitLine(remote.dir, ['rev-parse', 'main'])).toBe(now);
+    // After a rebase all of it is on the team's branch.
+    expect((await branchesInConflict(ann)).includes(made[0] ?? '')).toBe(how !== 'rebase');
+  },
+);
+
+const branchesInConflict = async ({ project }: Musician): Promise<string[]> =>
+  (await conflictsOf(project)).map(({ mine, theirs }) => [mine.commit, theirs.commit]).flat();
+
+test.each(['before we look', 'while we push'])(
+  'a rescue branch that the same person begins in that very second on another computer stays as it is (%s)',
+  async (when) => {
+    const { ann, remote, made, branches } = await parted();
+    const ref = 'refs/heads/oxenvcs/rescue/ann/20261124T100000Z';
+    const other = await gitLine(remote.dir, ['commit-tree', '-m', 'elsewhere', 'main^{tree}']);
+    // A server's git inside a hook works on objects that are not accepted yet: this steps out of it.
+    const outside = 'unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES';
+    const begin = `git rev-parse --quiet --verify ${ref} || git update-ref ${ref} ${other}`;
+    if (when === 'before we look') await git(remote.dir, ['update-ref', ref, other]);
+    else await serverHook(remote, 'pre-receive', `grep -q ${ref} || exit 0; ${outside}; ${begin}`);
+    const clock = { ...systemClock, now: () => Date.parse('2026-11-24T10:00:00Z') };
+    const ports = { clock, signal: new AbortController().signal, patienceMs: 0, urgency: 'by-hand' } as const;
+    let drained = await publishQueue(ann.project, ports);
+    if (when === 'while we push') {
+      expect(drained).toMatchObject([{ outcome: 'not-yet' }]);
+      drained = await publishQueue(ann.project, ports);
+    }
+    expect(drained.at(-1)).toMatchObject({ published: { rescue: 'oxenvcs/rescue/ann/20261124T100001Z' } });
+    expect(await branches()).toEqual([other, ...made]);
+    expect(await publishQueue(ann.project, ports)).toEqual([]);
+  },
+);
