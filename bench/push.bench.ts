@@ -83,7 +83,7 @@ test('links that break (http)', async () => {
       parts,
       resets,
       'wire / payload': ratio(wire, bytes),
-      'resent, MB': (wire - bytes) / 1e6,
+      'resent, MB': Math.round((wire - bytes) / 1e6),
     });
   };
 
