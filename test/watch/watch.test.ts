@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
 import { git, tryGit } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
@@ -227,18 +228,22 @@ test('the end comes while a version is made: it is made whole, and what had sett
   let release = () => undefined as void;
   const waits = new Promise<void>((resolve) => (release = resolve));
   let asked = 0;
+  let inVain = true;
   const watch = await watching(project, {
-    commit: async (save) => {
+    commit: async (save, noTimeLeft) => {
       asked += 1;
       await waits;
+      inVain = noTimeLeft.aborted;
       return await commitSave(project, save);
     },
   });
   await write(project.root, { 'Song.als': 'two' });
   await watch.until('it is being committed', () => asked === 1);
   const ended = watch.end();
-  release();
+  // So long it may take.
+  setTimeout(release, 200);
   await ended;
+  expect(inVain).toBe(false);
   expect(await watch.versions(1).catch((error: unknown) => error)).toMatchObject([{ files: { 'Song.als': 'two' } }]);
 });
 
@@ -275,6 +280,32 @@ test('events that never come only make it slower', async () => {
     const versions = await watch.versions(i + 1);
     expect(versions.at(-1)?.files).toEqual({ 'Song.als': text, [`Samples/${text}.wav`]: text });
   }
+});
+
+test('an event that comes before what it tells of does not hide it until the next scan', async () => {
+  const project = await song();
+  let stirred: (path: string | null) => void = () => undefined;
+  let early = false;
+  let looks = 0;
+  const watch = await watching(project, {
+    settings: { scanSeconds: 600 },
+    wake: (ports) => {
+      ({ stirred } = ports);
+      return { close: async () => undefined };
+    },
+    changes: async () => {
+      const found = await changes(project.root);
+      // It was looked for already when it is written.
+      if (early) await write(project.root, { 'Song.als': 'two' });
+      early = false;
+      looks += 1;
+      return found;
+    },
+  });
+  await watch.until('the first look is over', () => looks === 1);
+  early = true;
+  stirred('Song.als');
+  expect(await watch.versions(1)).toMatchObject([{ files: { 'Song.als': 'two' } }]);
 });
 
 test('a system that runs out of watches is said to, and the folder is looked at all the time instead', async () => {
