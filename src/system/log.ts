@@ -52,25 +52,36 @@ export async function followLog(
   wait: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const stat = async () => await fs.stat(file).catch(ifMissing(null));
-  const start = await stat();
+  const stat = async (of: string) => await fs.stat(of).catch(ifMissing(null));
+  const start = await stat(file);
   let [ino, offset, rest] = [start?.ino, start?.size ?? 0, ''];
+  const readOn = async (of: string) => {
+    const text = await textFrom(of, offset);
+    offset += text.length;
+    // A line that is half written is told when it is whole.
+    const lines = (rest + text.toString('utf8')).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) onLine(line);
+  };
   while (!signal.aborted) {
-    const now = await stat();
-    if (now !== null && (now.ino !== ino || now.size < offset)) [ino, offset] = [now.ino, 0];
-    if (now !== null && now.size > offset) {
-      const handle = await fs.open(file);
-      try {
-        const { buffer, bytesRead } = await handle.read(Buffer.alloc(now.size - offset), 0, now.size - offset, offset);
-        offset += bytesRead;
-        // A line that is half written is told when it is whole.
-        const lines = (rest + buffer.subarray(0, bytesRead).toString('utf8')).split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) onLine(line);
-      } finally {
-        await handle.close();
-      }
+    const now = await stat(file);
+    if (now !== null && (now.ino !== ino || now.size < offset)) {
+      // What was still written to the one before, after the last look.
+      if (now.ino !== ino && (await stat(`${file}.1`))?.ino === ino) await readOn(`${file}.1`);
+      [ino, offset] = [now.ino, 0];
     }
+    if (now !== null && now.size > offset) await readOn(file);
     await wait();
+  }
+}
+
+async function textFrom(file: string, offset: number): Promise<Buffer> {
+  const handle = await fs.open(file);
+  try {
+    const size = Math.max(0, (await handle.stat()).size - offset);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size), 0, size, offset);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
   }
 }
