@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Arrival, checkOut, finishCheckout } from '../../src/checkout/checkout.ts';
 import { commitSave } from '../../src/commit/commit.ts';
 import { noteIndexBehind } from '../../src/commit/user-index.ts';
@@ -11,6 +11,7 @@ import { git, gitLine } from '../../src/git/run.ts';
 import { asFailure } from '../../src/model/failures.ts';
 import type { Project } from '../../src/project/project.ts';
 import { exists } from '../../src/system/disk.ts';
+import { run } from '../../src/system/process.ts';
 import { projectWithRemote, saveOf, statusLines } from '../support/project.ts';
 import { write } from '../support/sandbox.ts';
 import { fillUp, smallDisk } from '../support/small-disk.ts';
@@ -144,10 +145,42 @@ test('the program of any session that would be replaced counts, and where nobody
   await new Promise((done) => reason.once('exit', done));
   await checkOut(project, { ...arrival, byItself: { reserve: 0 } });
   expect(await head(project)).toBe(to);
+
+  // It is started while the files are written beside the project.
+  const late = await newVersion(
+    { 'Song.reason': 'two', '.gitattributes': '*.reason filter=late\n' },
+    { 'Song.reason': 'one' },
+  );
+  await git(late.project.root, [
+    'config',
+    'filter.late.smudge',
+    `'${program}' 60 >/dev/null 2>&1 & echo $! > '${program}.pid'; cat`,
+  ]);
+  const tried = checkOut(late.project, late.arrival).finally(async () =>
+    process.kill(Number(await fs.readFile(`${program}.pid`, 'utf8')), 'SIGKILL'),
+  );
+  await expect(tried).rejects.toMatchObject({ row: 'daw-runs' });
+  expect([await read(late.project, 'Song.reason'), await statusLines(late.project.root)]).toEqual(['one', []]);
+
   const unknown = await newVersion({ 'Song.xyz': 'two' });
   const byItself = { ...unknown.arrival, profile: genericProfile, byItself: { reserve: 0 } };
   await expect(checkOut(unknown.project, byItself)).rejects.toMatchObject({ row: 'daw-runs' });
   await checkOut(unknown.project, { ...byItself, byItself: null });
+});
+
+test('a version that is made in the very moment in which HEAD is to move is not passed over, and the files go back', async () => {
+  const { project, from, arrival } = await newVersion({ 'Song.song': 'two', 'New.wav': 'x' });
+  const { root, gitDir } = project;
+  const real = (await run('which', ['git'], { cwd: root, env: process.env })).stdout.toString().trim();
+  const mine = await gitLine(root, ['commit-tree', '-p', from, '-m', 'mine', `${from}^{tree}`]);
+  const first = `case " $* " in *" --create-reflog "*) ${real} update-ref refs/heads/main ${mine};; esac`;
+  await write(gitDir, { 'bin/git': `#!/bin/sh\n${first}\nexec ${real} "$@"\n` });
+  await fs.chmod(path.join(gitDir, 'bin/git'), 0o755);
+  vi.stubEnv('PATH', `${path.join(gitDir, 'bin')}:${process.env['PATH']}`);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  await expect(checkOut(project, arrival)).rejects.toMatchObject({ code: 'BUSY' });
+  expect([await head(project), await read(project, 'Song.song')]).toEqual([mine, 'one']);
+  expect(await statusLines(root)).toEqual([]);
 });
 
 /** As a killed process leaves it: the journal, and some of the files moved. */
@@ -234,6 +267,9 @@ test('a full disk: said before any file is touched, and it carries on when there
   await fs.truncate(filler, (await fs.stat(filler)).size - 100_000);
   expect(await full()).toBe('disk-full');
   await fs.rm(filler);
+  // Where nobody asks for it, room stays for what is being recorded.
+  const byItself = { ...arrival, byItself: { reserve: 8 * 1024 * 1024 } };
+  await expect(checkOut(small, byItself)).rejects.toMatchObject({ row: 'disk-full' });
   await checkOut(small, arrival);
   expect(await head(small)).toBe(to);
   expect(await statusLines(root)).toEqual([]);
