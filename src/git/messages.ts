@@ -99,5 +99,5 @@ export const serverMessages: [Kind, FailureName, RegExp][] = [
     /^error: cannot lock ref '.*': (reference already exists|is at [0-9a-f]+ but expected [0-9a-f]+)$/,
   ],
   // Another push is writing that ref right now.
-  ['transient', 'busy', /^error: cannot lock ref '.*': Unable to create '.*\.lock': File exists/],
+  ['transient', 'remote-busy', /^error: cannot lock ref '.*': Unable to create '.*\.lock': File exists/],
 ];

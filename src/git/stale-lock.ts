@@ -11,6 +11,8 @@ import { dataFolder } from '../system/places.ts';
  */
 const abandonedMs = 10_000;
 const lookMs = 100;
+/** So old a lock on a remote in a folder is nobody's, whatever its clock says; the time after which git gives up gc's, ms. */
+const oldMs = 12 * 3_600_000;
 
 /** A ref's own lock, HEAD's, or that of all packed refs. Never `index.lock`, which git holds while a person writes a message. */
 const refLock =
@@ -26,8 +28,8 @@ export async function outwaitLock(
 ): Promise<boolean> {
   const [, remotely, lock] = refLock.exec(stderr) ?? [];
   if (lock === undefined || !path.isAbsolute(lock)) return false;
-  // A remote's locks are its own affair, but for the vault on this computer, which nobody else looks after.
-  if (remotely !== undefined && !lock.startsWith(dataFolder() + path.sep)) return false;
+  // In a folder that others push to as well it may be theirs. The vault is on this computer, and nobody else looks after it.
+  if (remotely !== undefined && !lock.startsWith(dataFolder() + path.sep)) return await removeOld(lock);
   let seen = await identity(lock);
   let since = performance.now();
   for (const end = since + 3 * afterMs; performance.now() < end && !signal?.aborted; ) {
@@ -42,6 +44,14 @@ export async function outwaitLock(
     seen = now;
   }
   return seen === null;
+}
+
+/** Of a remote on another computer there is no such file here. */
+async function removeOld(lock: string): Promise<boolean> {
+  const stat = await fs.lstat(lock).catch(ifMissing(null));
+  if (stat === null || Date.now() - stat.mtimeMs < oldMs) return false;
+  await fs.rm(lock, { force: true });
+  return true;
 }
 
 async function identity(file: string): Promise<string | null> {

@@ -227,6 +227,8 @@ export const pause = async (ctx: LockContext, round: number): Promise<void> =>
 
 /** Nothing stood in the way, and yet it could not be written. */
 export function faster(ctx: LockContext, last: Failure | null): NotDone {
+  // A lock file on the remote that nobody takes away.
+  if (last?.row === 'remote-busy') return { outcome: 'unreachable', failure: last };
   const detail = String(last?.details['detail'] ?? 'the lock changes faster than it can be written');
   return { outcome: 'refused', failure: new Failure('remote-refused', { remote: ctx.remote.name, detail }, last) };
 }

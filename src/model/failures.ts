@@ -154,6 +154,12 @@ const rows = {
     hint: 'Ask whoever runs {remote} to make room; your versions are safe here and go out by themselves then.',
     retryable: true,
   },
+  'remote-busy': {
+    code: 'BUSY',
+    say: 'On the remote Git is writing for somebody else, or was killed over it: {detail}.',
+    hint: 'Your versions are safe here, and it is tried again by itself. If it lasts for more than some minutes, whoever runs {remote} has to remove that file.',
+    retryable: true,
+  },
   'not-there': {
     code: 'REMOTE_REFUSED',
     say: 'The remote took the push, but its branch {branch} is not at it now.',

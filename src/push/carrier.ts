@@ -89,7 +89,7 @@ export async function send(
 
 /** What a remote turns down, and yet may take the next time. What it lacks of earlier parts it will lack then, too. */
 const mends = ({ row, message }: Failure): boolean =>
-  row === 'busy' || (row === 'arrived-damaged' && !/missing necessary objects/.test(message));
+  row === 'remote-busy' || (row === 'arrived-damaged' && !/missing necessary objects/.test(message));
 
 /** Waits before the next try; throws the failure when there were enough of them. */
 export async function afterBreak(

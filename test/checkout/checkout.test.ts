@@ -156,10 +156,9 @@ test('the program of any session that would be replaced counts, and where nobody
     'filter.late.smudge',
     `'${program}' 60 >/dev/null 2>&1 & echo $! > '${program}.pid'; cat`,
   ]);
-  const tried = checkOut(late.project, late.arrival).finally(async () =>
-    process.kill(Number(await fs.readFile(`${program}.pid`, 'utf8')), 'SIGKILL'),
-  );
-  await expect(tried).rejects.toMatchObject({ row: 'daw-runs' });
+  const tried = await checkOut(late.project, late.arrival).catch(asFailure);
+  process.kill(Number(await fs.readFile(`${program}.pid`, 'utf8')), 'SIGKILL');
+  expect(tried).toMatchObject({ row: 'daw-runs' });
   expect([await read(late.project, 'Song.reason'), await statusLines(late.project.root)]).toEqual(['one', []]);
 
   const unknown = await newVersion({ 'Song.xyz': 'two' });

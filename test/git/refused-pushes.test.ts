@@ -131,7 +131,7 @@ describe.each(everyWay)('%s: the remote', (_, start) => {
     const song = await songRepository();
     const { url, env, ...remote } = await start();
     await serverHook(remote, 'pre-receive', 'touch refs/heads/main.lock');
-    expect(sorted(await push(song, [url, 'HEAD:main'], { env }))).toBe('transient busy');
+    expect(sorted(await push(song, [url, 'HEAD:main'], { env }))).toBe('transient remote-busy');
   });
 
   it('cannot push two refs as one', async () => {

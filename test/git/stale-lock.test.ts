@@ -58,16 +58,19 @@ test('the index’s lock is never taken away: git holds it while a person writes
   expect(await exists(lock)).toBe(true);
 });
 
-test('the lock of a ref in the vault on this computer is removed too, one of any other remote never', async () => {
+test('the lock of a ref in the vault on this computer is removed too, one of any other folder when it has lain there for half a day', async () => {
   const song = await songRepository();
-  for (const [parent, gone] of [
-    [path.join(dataFolder(), 'vaults'), true],
-    [await sandbox(), false],
+  for (const [parent, gone, hours] of [
+    [path.join(dataFolder(), 'vaults'), true, 0],
+    [await sandbox(), false, 11],
+    [await sandbox(), true, 13],
   ] as const) {
     await fs.mkdir(parent, { recursive: true });
     const { dir, url } = await fileRemote({ parent });
     const lock = path.join(dir, 'refs', 'heads', 'main.lock');
     await fs.writeFile(lock, '');
+    const since = new Date(Date.now() - hours * 3_600_000);
+    await fs.utimes(lock, since, since);
     const { exitCode, stderr } = await run('git', ['push', url, 'HEAD:main'], { cwd: song, env: gitEnvironment() });
     expect(exitCode).not.toBe(0);
     expect(await outwaitLock(stderr, { afterMs: 150 })).toBe(gone);

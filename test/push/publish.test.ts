@@ -233,3 +233,19 @@ test('a branch that the host protects: refused, with the setting’s name, and t
   expect(published.outcome === 'refused' && published.failure.message).toMatch(/branch protection forbids it: .*GH006/);
   expect((await renewLock(ann.ctx)).outcome).toBe('done');
 });
+
+test('a lock of git’s that lies on the remote’s branch is told as that, and is in nobody’s way when it has lain there for long', async () => {
+  const { ann, remote } = await pair();
+  await acquireLock(ann.ctx, { how: 'save' });
+  const tip = await version(ann);
+  const lock = path.join(remote.dir, 'refs/heads/main.lock');
+  await fs.writeFile(lock, '');
+  const clock = { ...ann.ctx.clock, sleep: async () => undefined };
+  const told = await publish({ ...ann.ctx, clock }, { tip });
+  expect(told).toMatchObject({ outcome: 'unreachable', failure: { code: 'BUSY', retryable: true } });
+  expect('failure' in told && told.failure.message).toContain('refs/heads/main.lock');
+  const yesterday = new Date(Date.now() - 86_400_000);
+  await fs.utimes(lock, yesterday, yesterday);
+  expect(await publish(ann.ctx, { tip })).toMatchObject({ outcome: 'published' });
+  expect(await remoteMain(remote.dir)).toBe(tip);
+});
