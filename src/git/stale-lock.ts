@@ -1,7 +1,8 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ifMissing } from '../system/disk.ts';
+import { exists, ifMissing } from '../system/disk.ts';
+import { networkDrive } from '../system/network-drive.ts';
 import { dataFolder } from '../system/places.ts';
 
 /**
@@ -11,7 +12,7 @@ import { dataFolder } from '../system/places.ts';
  */
 const abandonedMs = 10_000;
 const lookMs = 100;
-/** So old a lock on a remote in a folder is nobody's, whatever its clock says; the time after which git gives up gc's, ms. */
+/** So old a lock on a shared drive is nobody's, whatever its clock says; the time after which git gives up gc's, ms. */
 const oldMs = 12 * 3_600_000;
 
 /** A ref's own lock, HEAD's, or that of all packed refs. Never `index.lock`, which git holds while a person writes a message. */
@@ -24,12 +25,15 @@ const refLock =
  */
 export async function outwaitLock(
   stderr: string,
-  { signal, afterMs = abandonedMs }: { signal?: AbortSignal | undefined; afterMs?: number } = {},
+  {
+    signal,
+    afterMs = abandonedMs,
+    drive = networkDrive,
+  }: { signal?: AbortSignal | undefined; afterMs?: number; drive?: typeof networkDrive } = {},
 ): Promise<boolean> {
   const [, remotely, lock] = refLock.exec(stderr) ?? [];
   if (lock === undefined || !path.isAbsolute(lock)) return false;
-  // In a folder that others push to as well it may be theirs. The vault is on this computer, and nobody else looks after it.
-  if (remotely !== undefined && !lock.startsWith(dataFolder() + path.sep)) return await removeOld(lock);
+  if (remotely !== undefined && !(await isOnThisComputer(lock, drive))) return await removeOld(lock);
   let seen = await identity(lock);
   let since = performance.now();
   for (const end = since + 3 * afterMs; performance.now() < end && !signal?.aborted; ) {
@@ -44,6 +48,13 @@ export async function outwaitLock(
     seen = now;
   }
   return seen === null;
+}
+
+/** A remote's lock: can nobody but a process of this computer have made it? Windows does not tell what a drive's letter is. */
+async function isOnThisComputer(lock: string, drive: typeof networkDrive): Promise<boolean> {
+  if (lock.startsWith(dataFolder() + path.sep)) return true;
+  if (process.platform === 'win32' || !(await exists(lock))) return false;
+  return (await drive(path.dirname(lock))) === null;
 }
 
 /** Of a remote on another computer there is no such file here. */
