@@ -96,7 +96,7 @@ export const serverMessages: [Kind, FailureName, RegExp][] = [
   [
     'lost-race',
     'remote-moved',
-    /^error: cannot lock ref '.*': (reference already exists|is at [0-9a-f]+ but expected [0-9a-f]+)$/,
+    /^error: cannot lock ref '.*': (reference already exists|is at [0-9a-f]+ but expected [0-9a-f]+|unable to resolve reference '.*')$/,
   ],
   // Another push is writing that ref right now.
   ['transient', 'remote-busy', /^error: cannot lock ref '.*': Unable to create '.*\.lock': File exists/],

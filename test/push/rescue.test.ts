@@ -212,3 +212,17 @@ test.each(['before we look', 'while we push'])(
     expect(await publishQueue(ann.project, ports)).toEqual([]);
   },
 );
+
+test('a rescue branch that somebody has taken off the remote is made again with the next save', async () => {
+  const { ann, remote, made, branches } = await parted();
+  await ann.push();
+  const ref = await gitLine(remote.dir, ['for-each-ref', '--format=%(refname)', 'refs/heads/oxenvcs']);
+  const second = await ann.save({ 'Song.song': 'Ann’s again' });
+  // Between our look and our push: as if it had not been seen.
+  await serverHook(remote, 'pre-receive', `unset GIT_QUARANTINE_PATH; rm -f "$0"; git update-ref -d ${ref}`);
+  await expect(ann.push()).rejects.toMatchObject({ row: 'remote-moved' });
+  expect(await branches()).toEqual([]);
+  await ann.push();
+  expect(await branches()).toEqual([second]);
+  expect(await gitLine(remote.dir, ['rev-parse', `${second}^`])).toBe(made[0]);
+});
