@@ -4,11 +4,11 @@ import type { Project } from '../project/project.ts';
 import type { Clock } from '../system/clock.ts';
 import { inTurn } from '../system/turns.ts';
 
-/** While somebody else holds index.lock it is tried again after this, then after twice as long …, up to the second, ms. */
+/** While somebody else holds index.lock, or the disk is full, it is tried again after this, then after twice as long …, up to the second, ms. */
 const retryMs = [1000, 30_000] as const;
 
 /**
- * Brings the user's index up to the versions made while somebody held its lock, as soon as that is free: until then their
+ * Brings the user's index up to the versions made while somebody held its lock, or the disk was full, as soon as it can: until then their
  * next plain `git commit` would undo those saves. `making` is for whoever makes versions: the two take turns.
  */
 export function startIndexUp(
@@ -22,12 +22,19 @@ export function startIndexUp(
 
   const tries = async (): Promise<void> => {
     const [first, last] = retryMs;
-    for (
-      let ms: number = first;
-      !(await inTurn(about, async () => await bringIndexUp(project)));
-      ms = Math.min(2 * ms, last)
-    )
-      await clock.sleep(ms, stopped.signal);
+    let isToldFull = false;
+    const up = async (): Promise<boolean> => {
+      try {
+        return await inTurn(about, async () => await bringIndexUp(project));
+      } catch (error) {
+        const failure = asFailure(error);
+        if (failure.row !== 'disk-full') throw error;
+        if (!isToldFull) tell({ event: 'trouble', failure });
+        isToldFull = true;
+        return false;
+      }
+    };
+    for (let ms: number = first; !(await up()); ms = Math.min(2 * ms, last)) await clock.sleep(ms, stopped.signal);
   };
   const look = (): void => {
     trying ??= tries()

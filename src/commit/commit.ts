@@ -4,6 +4,7 @@ import path from 'node:path';
 import { git, gitLine, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
 import type { TreeEntry } from '../git/tree.ts';
+import { asFailure } from '../model/failures.ts';
 import type { Committed, FileStat, Save } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
 import { statOf } from '../system/stat.ts';
@@ -67,18 +68,29 @@ export async function commitSave(
     try {
       await made({ commit, branch: head.branch, subject });
     } finally {
-      if (alone) {
-        over = await startIndex(project, index, head.commit);
-        await stage(root, index, save);
-      }
-      await refresh(root, { GIT_INDEX_FILE: index }, sessions);
-      await bringIndexUp(project, { made: index, over });
-      await noteTimes(project);
+      await follow(async () => {
+        if (alone) {
+          over = await startIndex(project, index, head.commit);
+          await stage(root, index, save);
+        }
+        await refresh(root, { GIT_INDEX_FILE: index }, sessions);
+        await bringIndexUp(project, { made: index, over });
+        await noteTimes(project);
+      });
     }
     return { outcome: 'committed', commit };
   } finally {
     await fs.rm(index, { force: true });
     await fs.rm(`${index}.lock`, { force: true });
+  }
+}
+
+/** The version stands. Where there is no room for the user's index it stays behind, as is noted, and follows at the next try. */
+async function follow(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (asFailure(error).row !== 'disk-full') throw error;
   }
 }
 
