@@ -13,7 +13,8 @@ export async function treeWith(
   tree: string,
   files: ReadonlyMap<string, TreeEntry | null>,
 ): Promise<{ tree: string; differences: Difference[] } | null> {
-  if ([...files.keys()].some((path) => path.includes('\n'))) return null;
+  // Git reads a name to the end of its line, and takes a carriage return at the end of a folder's name for a part of that.
+  if ([...files.keys()].some((path) => /[\r\n]/.test(path))) return null;
   const folders = await readFolders(root, tree, foldersOf(files.keys()));
   if (folders === null) return null;
   const differences: Difference[] = [];

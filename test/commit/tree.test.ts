@@ -68,7 +68,7 @@ test('a file in the place of a folder, a repository within, and a line break in 
   const commit = await gitLine(dir, ['rev-parse', 'HEAD']);
   const input = `040000 tree ${folder}\tfolder\n100644 blob ${oid}\tfile\n160000 commit ${commit}\tother\n`;
   const tree = await gitLine(dir, ['mktree'], { input });
-  for (const name of ['folder', 'file/below', 'file/below/it', 'other', 'line\nbreak'])
+  for (const name of ['folder', 'file/below', 'file/below/it', 'other', 'line\nbreak', 'folder\r/it'])
     expect(await treeWith(dir, tree, new Map([[name, file]]))).toBeNull();
   expect(await treeWith(dir, tree, new Map([['new', file]]))).toMatchObject({ differences: [{ status: 'added' }] });
 });
