@@ -74,13 +74,14 @@ export async function watchAndPublish(
         if (event.event !== 'locked' || event.outcome !== 'already-mine') tell(event);
       },
       async () => await noRoomInVault(project),
+      quietMs,
     );
     tell({ event: 'watching', project: root, daw: profile.title });
     await removeLeftovers(project, clock.now());
     await bringIndexUp(project);
     const index = startIndexUp(project, clock, tell);
     index.look();
-    const tidier = startTidier(project, profile, clock, tell);
+    const tidier = startTidier(project, profile, clock, tell, undefined, quietMs);
     const large = largeFiles(project, tell);
     const disk = watchDisk(project, tell);
     const named = watchNames(project, tell);
@@ -104,6 +105,10 @@ export async function watchAndPublish(
       news.look();
       keeper.look();
     });
+    // What is sent while the last saves become versions would only hold them up; it goes on at the next start.
+    const endOthers = async () => await Promise.all([tidier, publisher, keeper, news].map(async (one) => await one.stop()));
+    // What they throw is met below.
+    ended.addEventListener('abort', () => void endOthers().catch(() => undefined), { once: true });
     try {
       await watchProject({
         root,
@@ -111,6 +116,7 @@ export async function watchAndPublish(
         profile,
         clock,
         signal: ended,
+        quietMs,
         wake: (ports) => {
           lookAround = () => ports.stirred(null);
           return startWake(ports);
@@ -170,10 +176,7 @@ export async function watchAndPublish(
       orders.stop();
       asleep();
       await index.stop();
-      await tidier.stop();
-      await publisher.stop();
-      await keeper.stop();
-      await news.stop();
+      await endOthers();
       tell({ event: 'stopped' });
     }
     // Nobody asked for this end: whoever started it must see that nothing is watched by it any more.

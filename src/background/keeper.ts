@@ -39,6 +39,8 @@ export interface Keeper {
 
 /** Often enough to notice that the idle time is over, or that the lock was taken by hand, ms. */
 const lookMs = 30_000;
+/** While nobody has the lock, and nothing stirs, only a DAW that opens the project is to be noticed, ms: 200 projects may lie so. */
+const lookWhileFreeMs = 120_000;
 
 /**
  * Keeps the lock alive while it is held, over sleep and network loss, and gives it back when nobody has worked here for
@@ -131,14 +133,14 @@ export function startKeeper(
     if ((await releaseLock(ctx)).outcome === 'done') tell({ event: 'lock-released' });
   };
 
-  const everyMs = Math.min(lookMs, idleLimitMs / 4);
+  const everyMs = () => Math.min(free && !open ? lookWhileFreeMs : lookMs, idleLimitMs / 4);
   const bell = makeBell(clock);
   stopped.signal.addEventListener('abort', bell.ring);
   const loop = (async () => {
     while (!stopped.signal.aborted) {
       await lookForDaw().then(seeToLock).catch(trouble);
       // All that keep a lock in this process look in the same moment, and share what they see of the DAWs.
-      await bell.wait(everyMs - (clock.monotonic() % everyMs));
+      await bell.wait(everyMs() - (clock.monotonic() % everyMs()));
     }
   })();
 
@@ -147,6 +149,7 @@ export function startKeeper(
     active() {
       workedAt = clock.uptime();
       published = false;
+      if (free && !open) bell.ring();
     },
     look() {
       free = false;

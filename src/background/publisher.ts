@@ -4,7 +4,7 @@ import { asFailure, type Failure } from '../model/failures.ts';
 import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
 import { readRescue } from '../project/rescue.ts';
 import type { Transfer } from '../push/transfer.ts';
-import { noteIntent } from '../queue/entries.ts';
+import { listQueue, noteIntent } from '../queue/entries.ts';
 import { type Kept, keepQueue } from '../queue/rebuild.ts';
 import { type Clock, isoTime } from '../system/clock.ts';
 import { type Taken, takeLock } from '../sync/onto.ts';
@@ -44,22 +44,35 @@ export interface Publisher {
 /** Nobody tells when there is room on the disk again: it is asked for so often, ms. */
 const roomMs = 60_000;
 
+/** Where nobody has worked for so long, ms, what is done after a push was done then: a whole pass takes a dozen processes. */
+const asleepMs = 86_400_000;
+
+/** Is the branch where the remote was last seen to be, and nothing else on its way? */
+async function nothingWaits(project: Project): Promise<boolean> {
+  const tip = await branchTip(project);
+  if (tip === null || tip !== (await refCommit(project, remoteBranchRef(project)))) return false;
+  const { entries, damaged } = await listQueue(project);
+  return entries.length + damaged.length === 0 && (await readRescue(project)) === null;
+}
+
 /**
  * Publishes in the background, one try after the other: when something new is queued, and again by itself as long as
  * something waits: when the remote is back, ever more seldom where it keeps failing, and after `pull.pollSeconds` at most
- * while somebody else has the lock. `noRoom`: why there is no room to publish, on a remote that shares our disk.
+ * while somebody else has the lock. `noRoom`: why there is no room to publish, on a remote that shares our disk. `quietMs`:
+ * for how long nobody had worked before.
  */
 export function startPublisher(
   project: Project,
   clock: Clock,
   tell: (event: PublisherEvent) => void,
   noRoom: () => Promise<Failure | null> = async () => null,
+  quietMs = 0,
 ): Publisher {
   const { config } = project;
   const stopped = new AbortController();
   let held = new AbortController();
   let wakeUp = new AbortController();
-  const wanted = { lock: false, publish: true, aside: false };
+  const wanted = { lock: false, publish: quietMs < asleepMs, aside: false };
   let last = '';
   let kept: Kept | null = null;
 
@@ -192,6 +205,7 @@ export function startPublisher(
   };
 
   const loop = (async () => {
+    if (!wanted.publish && !(await nothingWaits(project).catch(() => false))) wanted.publish = true;
     while (!stopped.signal.aborted) {
       wakeUp = new AbortController();
       const waitMs = await once().catch((error: unknown) => {

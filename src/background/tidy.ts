@@ -38,6 +38,7 @@ const usual: TidyTimes = { quiet: 600_000, retry: 300_000, look: 1000 };
 /**
  * Tidies the repository and the vault when all is quiet: nothing has stirred for a while, the DAW has nothing of the project
  * open, nobody publishes, there is room for it. It breaks off, and begins anew another time, as soon as that is over.
+ * `quietMs`: for how long nobody had worked before; after a day it was done then, or is with the next version.
  */
 export function startTidier(
   project: Project,
@@ -45,13 +46,14 @@ export function startTidier(
   clock: Clock,
   tell: (event: TidyEvent) => void,
   times = usual,
+  quietMs = 0,
 ): Tidier {
   const stopped = new AbortController();
   const bell = makeBell(clock);
   let underWay = new AbortController();
   let stirredAt = clock.monotonic();
   let resting = true;
-  let pending = true;
+  let pending = quietMs < 86_400_000;
   let notBefore = 0;
 
   const isInTheWay = async (): Promise<boolean> =>

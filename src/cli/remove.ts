@@ -1,3 +1,5 @@
+import { commitSave } from '../commit/commit.ts';
+import { pendingSaves } from '../commit/pending.ts';
 import { askDaemon } from '../control/client.ts';
 import { letGoMs } from '../control/protocol.ts';
 import { register, unregister } from '../control/registry.ts';
@@ -29,6 +31,7 @@ export const remove = command({
     const { root } = project;
     if (deletes) await assertAlone(project);
     await stopWatching(project);
+    await commitPending(project);
     const said: string[] = [];
     const unpublished = await publish(project, context);
     const lock = await release(project, context);
@@ -66,6 +69,17 @@ async function stopWatching(project: Project): Promise<void> {
     await register(root);
     throw error;
   }
+}
+
+/** What a watcher that was killed had captured, and the DAW has perhaps saved over since, becomes versions. Throws `busy`. */
+async function commitPending(project: Project): Promise<void> {
+  const pending = pendingSaves(project);
+  for (const { captured, deleted } of await pending.read()) {
+    const save = { captured: captured.map(({ file }) => file), settled: [], deleted, incomplete: [], toFollow: [] };
+    const made = await commitSave(project, save);
+    if (made.outcome === 'later') throw new Failure('busy', { detail: made.reason });
+  }
+  await pending.note([]);
 }
 
 /** Null: all is published. Else why not; it stays here, or is exported. */

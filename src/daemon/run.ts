@@ -13,7 +13,7 @@ import { findDaw } from '../setup/find-daw.ts';
 import { type Clock, endsWithin, isoTime } from '../system/clock.ts';
 import { openLog } from '../system/log.ts';
 import { notify } from '../system/notify.ts';
-import { takeLowestPriority } from '../system/priority.ts';
+import { takePriority } from '../system/priority.ts';
 import { catchCrashes } from './crashes.ts';
 import { makeNotices } from './notices.ts';
 import { selfCheck } from './self-check.ts';
@@ -101,7 +101,8 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
       },
       giveUp: () => broken.abort(new Error('too much went wrong')),
     });
-    if (process.env['OXENVCS_PRIORITY'] !== 'usual') await takeLowestPriority();
+    const isUsual = process.env['OXENVCS_PRIORITY'] === 'usual';
+    if (!isUsual) await takePriority('lowest');
     tell(`oxenvcs ${version} begins (process ${process.pid}).`);
     const ended = AbortSignal.any([signal, told.signal, lost, broken.signal]);
     const registry = watch(registryFolder(), () => void look().catch((error: unknown) => tell(`⚠ ${String(error)}`)));
@@ -111,6 +112,7 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
     } finally {
       registry.close();
       notices.stop();
+      if (!isUsual) void takePriority('usual');
       await endWithin(supervisor, clock, tell);
       stopCatching();
     }

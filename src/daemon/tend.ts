@@ -37,6 +37,9 @@ const wellMs = 60_000;
 /** An unplugged disk is looked for so often, ms: where a disk is mounted over a folder that is there the system tells nothing. */
 const absentMs = 30_000;
 
+const absent =
+  'it is not there: a disk that is not plugged in, perhaps; if it was renamed or moved: oxenvcs init in its new place';
+
 /** One project's life in the background: watched while its folder is there, begun anew after a failure. Never throws. */
 export async function tend(root: string, ports: TendPorts): Promise<void> {
   const { clock, signal, watchProject, tell, become, onBegin } = ports;
@@ -49,7 +52,7 @@ export async function tend(root: string, ports: TendPorts): Promise<void> {
   };
   while (!signal.aborted) {
     if (!(await isThere(root))) {
-      become({ state: 'absent', detail: `${root} is not there; it may be a disk that is not plugged in` });
+      become({ state: 'absent', detail: absent });
       tell({ event: 'absent' });
       await untilThere(root, clock, signal);
       continue;

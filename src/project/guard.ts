@@ -41,7 +41,7 @@ export type Job = 'watch' | 'publish' | 'setup' | 'lock' | 'checkout' | 'daemon'
  */
 const short = { update: 2000, stale: staleMs };
 const lasting = { update: 2000, stale: 10 * 365 * 86_400_000 };
-const long = { ...lasting, update: 60_000 };
+const long = { ...lasting, update: 300_000 };
 const timing: Record<Job, typeof short> = {
   watch: long,
   publish: short,

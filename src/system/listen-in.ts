@@ -5,7 +5,7 @@ import path from 'node:path';
 /** Where there is no folder to watch, or the system is out of watches, it is looked so often, ms. */
 const soonMs = 2000;
 /** Events get lost: it is looked so often in any case, ms. With 200 projects every minute took 0.1 % of a core. */
-const anywayMs = 300_000;
+const anywayMs = 900_000;
 
 /**
  * Calls `heard` a few ms after one of these names in a folder was made, written, touched or removed; what comes in a burst

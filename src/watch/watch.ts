@@ -38,6 +38,8 @@ export interface WatchPorts {
   /** Makes the version. The signal is aborted when there is no time left for it. */
   commit: (save: Save, noTimeLeft: AbortSignal) => Promise<Committed>;
   tell: (event: WatchEvent) => void;
+  /** For how long nothing had happened before, ms: then nothing is expected to happen now. */
+  quietMs?: number;
   /** Which kind of network drive the project lies on, or null; the system is asked, unless said. */
   drive?: typeof networkDrive;
   /** Who tells that something was written; the system, unless said. */
@@ -73,7 +75,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   let differences: Difference[] = [];
   let blind = false;
   /** The comparisons with HEAD: how long the last one took, ms, and how many have found nothing since something stirred. */
-  let scans = { took: 0, quiet: 0 };
+  let scans = { took: 0, quiet: Math.floor(Math.log2(1 + (ports.quietMs ?? 0) / times.scan)) };
   let scannedAt = Number.NEGATIVE_INFINITY;
   const scanEvery = () => scanPause(times, { blind, ...scans });
   /** When something was heard that the last comparison with HEAD may not have seen. */
@@ -86,6 +88,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     state = next;
     const idle = ({ slug }: State) => slug === 'clean' || slug === 'dirty';
     if (idle(before) && !idle(next)) tell({ event: 'changed', paths: [...next.known.files.keys()] });
+    if (!idle(next)) scans.quiet = 0;
     const takes = growingTakes(rules, next.known).map(({ path }) => path);
     if (takes.length > 0 !== growing) tell({ event: 'recording', takes });
     growing = takes.length > 0;
@@ -95,7 +98,8 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
 
   const stirred = (name: string | null) => {
     const now = clock.monotonic();
-    scans.quiet = 0;
+    // That something may have happened somewhere is looked into once, and is no sign of work yet.
+    if (name !== null) scans.quiet = 0;
     // Of a file that differs anyway every look sees the rest.
     if (name === null || !state.known.files.has(name)) newsAt = now;
     // Sessions are looked at promptly: two saves that follow each other must both be seen.
@@ -189,7 +193,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     if (start - scannedAt >= scanEvery() || scannedAt <= newsAt || (scannedAt < again && start >= again)) {
       scannedAt = start;
       differences = worthFollowing(profile, await ports.changes());
-      scans = { took: clock.monotonic() - start, quiet: state.slug === 'clean' ? scans.quiet + 1 : 0 };
+      scans = { took: clock.monotonic() - start, quiet: scans.quiet + (state.slug === 'clean' ? 1 : 0) };
     }
     const files = await lookAt(root, differences);
     // Judged as of one moment: what becomes quiet after it was not asked whether it is open.

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
+import { pendingSaves } from '../../src/commit/pending.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import { byHand, setUp, snapshot, song, status } from '../setup/helpers.ts';
 import { background, oxenvcs } from '../support/cli.ts';
@@ -46,6 +47,20 @@ it('a project is left cleanly: all is published, the lock is free, and what stay
   await setUp(root);
   expect(await fs.readFile(path.join(root, '.oxenvcs/config.json'), 'utf8')).toBe(settings);
   expect(await status(root)).toEqual([]);
+});
+
+it('what a watcher that was killed had captured, and the DAW has saved over, is a version before the project is left', async () => {
+  const remote = await fileRemote();
+  const root = await song({ 'Song.als': 'one' });
+  const { project } = await setUp(root, { remote: remote.url });
+  const oid = await gitLine(root, ['hash-object', '-w', '--stdin'], { input: 'two' });
+  const stat = { size: 3n, mtimeNs: 1n, ino: 1n };
+  const captured = [{ file: { path: 'Song.als', mode: '100644' as const, oid }, stat }];
+  await pendingSaves(project).note([{ captured, deleted: [] }]);
+  await write(root, { 'Song.als': 'three' });
+  expect((await oxenvcs(['remove'], { cwd: root })).code).toBe(0);
+  expect(await git(remote.dir, ['show', 'main:Song.als'])).toBe('two');
+  expect(await fs.readFile(path.join(root, 'Song.als'), 'utf8')).toBe('three');
 });
 
 it('with --delete-history the folder is as it was before; what is nowhere else is exported, and comes back with git clone', async () => {

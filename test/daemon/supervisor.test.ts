@@ -123,7 +123,9 @@ test.runIf(process.platform === 'linux')('the background process waits for every
 });
 
 test('each system is told in its own words to let others at the disk first', () => {
-  expect(diskProgram('linux', [7, 8])).toEqual({ name: 'ionice', args: ['-c', '3', '-p', '7', '8'] });
-  expect(diskProgram('darwin', [7])).toEqual({ name: 'taskpolicy', args: ['-b', '-p', '7'] });
-  expect(diskProgram('win32', [7])).toBeNull();
+  expect(diskProgram('linux', [7, 8], 'lowest')).toEqual({ name: 'ionice', args: ['-c', '3', '-p', '7', '8'] });
+  expect(diskProgram('linux', [7], 'usual')).toEqual({ name: 'ionice', args: ['-c', '2', '-p', '7'] });
+  expect(diskProgram('darwin', [7], 'lowest')).toEqual({ name: 'taskpolicy', args: ['-b', '-p', '7'] });
+  expect(diskProgram('darwin', [7], 'usual')).toEqual({ name: 'taskpolicy', args: ['-B', '-p', '7'] });
+  expect(diskProgram('win32', [7], 'lowest')).toBeNull();
 });

@@ -2,14 +2,23 @@ import type { Clock } from '../../src/system/clock.ts';
 
 /**
  * A clock on which many may sleep side by side: when all that can run has run, time jumps to the one that is to be woken
- * first. `waits`: every sleep that ran to its end, ms.
+ * first. `waits`: every sleep that ran to its end, ms. `isBusy`: real work goes on, for which it stands still.
  */
-export function virtualClock(start = Date.parse('2026-11-24T08:00:00Z')): Clock & { waits: number[] } {
+export function virtualClock(
+  start = Date.parse('2026-11-24T08:00:00Z'),
+  isBusy = () => false,
+): Clock & {
+  waits: number[];
+  /** The computer sleeps: no timer runs, and what counts sleep is that much later. */
+  asleep: (ms: number) => void;
+} {
   let time = 0;
+  let slept = 0;
   const sleepers = new Set<{ due: number; wake: () => void }>();
   const waits: number[] = [];
   let moving = false;
   const move = (): void => {
+    if (isBusy()) return void setImmediate(move);
     const [first] = [...sleepers].toSorted((a, b) => a.due - b.due);
     moving = first !== undefined;
     if (first === undefined) return;
@@ -19,10 +28,13 @@ export function virtualClock(start = Date.parse('2026-11-24T08:00:00Z')): Clock 
     setImmediate(move);
   };
   return {
-    now: () => start + time,
+    now: () => start + time + slept,
     monotonic: () => time,
-    uptime: () => time,
+    uptime: () => time + slept,
     waits,
+    asleep: (ms) => {
+      slept += ms;
+    },
     sleep: async (ms, signal) => {
       signal?.throwIfAborted();
       await new Promise<void>((resolve, reject) => {

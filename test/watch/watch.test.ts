@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
-import { git, tryGit } from '../../src/git/run.ts';
+import { git } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import type { startWake } from '../../src/watch/wake.ts';
@@ -14,10 +14,10 @@ import { watching } from '../support/watching.ts';
 const song = async (files: Record<string, string> = {}) =>
   (await projectWithRemote({ '.gitignore': '.oxenvcs/*\n!.oxenvcs/config.json\nBackup/\n*.tmp\n', ...files })).project;
 
-/** Are these bytes in the object store? */
-const isStored = async ({ root }: Project, text: string) => {
+/** Are these bytes of a captured save that waits? They are in the object store earlier, before it has settled. */
+const isCaptured = async ({ root }: Project, text: string) => {
   const oid = (await git(root, ['hash-object', '--stdin'], { input: text })).trim();
-  return (await tryGit(root, ['cat-file', '-e', oid])).exitCode === 0;
+  return (await git(root, ['for-each-ref', 'refs/oxenvcs/captured'])).includes(oid);
 };
 
 /** How DAWs write a session: each leaves `two` in Song.als. */
@@ -82,7 +82,7 @@ test('a save while a take is recorded is versioned without it, when a newer one 
   await take.write('flush 1,');
   await write(project.root, { 'Song.als': 'while recording' });
   const isHeld = () => detailOf(watch.events.at(-1)).startsWith('recording goes on');
-  await watch.until('the save is captured', async () => (await isStored(project, 'while recording')) && isHeld());
+  await watch.until('the save is captured', async () => (await isCaptured(project, 'while recording')) && isHeld());
   await take.write('flush 2,');
   await write(project.root, { 'Song.als': 'still recording' });
   await watch.versions(1);
@@ -133,7 +133,7 @@ test('while the takes of a version are stored, for minutes, each save is capture
   await watch.until('its version is being made', () => states().includes('committing'));
   for (const text of ['three', 'four']) {
     await write(project.root, { 'Song.als': text });
-    await watch.until('it is captured', async () => await isStored(project, text));
+    await watch.until('it is captured', async () => await isCaptured(project, text));
   }
   expect(states().at(-1)).toBe('committing');
   await fs.rm(disk);
@@ -154,7 +154,7 @@ test('in the middle of a merge it waits, and every save made meanwhile becomes i
   await write(project.root, { 'Song.als': 'two' });
   await watch.until('it waits', () => held() > 0);
   await write(project.root, { 'Song.als': 'three' });
-  await watch.until('the second save is captured', async () => await isStored(project, 'three'));
+  await watch.until('the second save is captured', async () => await isCaptured(project, 'three'));
   await fs.rm(mark);
   const versions = await watch.versions(2);
   expect(versions.map(({ files }) => files)).toEqual([{ 'Song.als': 'two' }, { 'Song.als': 'three' }]);
