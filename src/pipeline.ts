@@ -106,7 +106,8 @@ export async function watchAndPublish(
       keeper.look();
     });
     // What is sent while the last saves become versions would only hold them up; it goes on at the next start.
-    const endOthers = async () => await Promise.all([tidier, publisher, keeper, news].map(async (one) => await one.stop()));
+    const endOthers = async () =>
+      await Promise.all([tidier, publisher, keeper, news].map(async (one) => await one.stop()));
     // What they throw is met below.
     ended.addEventListener('abort', () => void endOthers().catch(() => undefined), { once: true });
     try {

@@ -1,22 +1,28 @@
 import type { BigIntStats } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { ifMissing, readText } from '../system/disk.ts';
+import { exists, ifMissing, readText } from '../system/disk.ts';
 import { placeOf } from './place.ts';
 import { git } from './run.ts';
 
 /**
  * What refs are at; null: there is no such ref. Read from git's own files where they are plain (a file with an object's id,
- * or a line of packed-refs), since a process takes 3 ms; whatever looks otherwise (symbolic, another format, none) git is
- * asked about.
+ * or a line of packed-refs), since a process takes 3 ms; whatever looks otherwise (symbolic, another format) git is asked
+ * about.
  */
 export async function refTips(root: string, refs: readonly string[]): Promise<(string | null)[]> {
   const { common } = await placeOf(root);
-  const tips = await Promise.all(refs.map(async (ref) => await looseTip(path.join(common, ref))));
+  const tips: (string | null)[] = await Promise.all(refs.map(async (ref) => await looseTip(path.join(common, ref))));
   // Only after the loose ones: git packs a ref before it takes its file away.
   if (tips.includes('none')) {
-    const packed = (await readText(path.join(common, 'packed-refs')).catch(() => null)) ?? '';
-    for (const [n, ref] of refs.entries()) if (tips[n] === 'none') tips[n] = tipIn(packed, ref) ?? 'ask';
+    const packed = await readText(path.join(common, 'packed-refs')).catch(() => undefined);
+    // A disk that is gone, or fails, has no refs either: git says what it is.
+    const isPlain =
+      packed !== undefined &&
+      (await exists(path.join(common, 'HEAD'))) &&
+      !(await exists(path.join(common, 'reftable')));
+    for (const [n, ref] of refs.entries())
+      if (tips[n] === 'none') tips[n] = tipIn(packed ?? '', ref) ?? (isPlain ? null : 'ask');
   }
   if (!tips.includes('ask')) return tips;
   const asked = refs.filter((_, n) => tips[n] === 'ask');

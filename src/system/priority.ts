@@ -29,8 +29,10 @@ export function diskProgram(
   ids: readonly number[],
   which: Priority,
 ): { name: string; args: string[] } | null {
-  if (platform === 'linux') return { name: 'ionice', args: ['-c', which === 'lowest' ? '3' : '2', '-p', ...ids.map(String)] };
-  if (platform === 'darwin') return { name: 'taskpolicy', args: [which === 'lowest' ? '-b' : '-B', '-p', ...ids.map(String)] };
+  if (platform === 'linux')
+    return { name: 'ionice', args: ['-c', which === 'lowest' ? '3' : '2', '-p', ...ids.map(String)] };
+  if (platform === 'darwin')
+    return { name: 'taskpolicy', args: [which === 'lowest' ? '-b' : '-B', '-p', ...ids.map(String)] };
   return null; // Windows takes it from the priority of the process
 }
 

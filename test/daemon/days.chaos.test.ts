@@ -27,7 +27,7 @@ function isBusy(): () => boolean {
   return () => {
     const works = process.getActiveResourcesInfo().some((kind) => /^(FSReq|Process|Pipe.*Req|TCP)/.test(kind));
     calm = works ? 0 : calm + 1;
-    if (calm < 4) return true;
+    if (calm < 3) return true;
     calm = 0;
     return false;
   };
@@ -89,7 +89,10 @@ test.runIf(process.platform === 'linux')(
     const published = async (song: string) => {
       const log = await git(remoteOf(song), ['log', '--reverse', '--format=%H', 'main', '--', 'Song.als']);
       const texts = await Promise.all(
-        log.trim().split('\n').map(async (commit) => await git(remoteOf(song), ['show', `${commit}:Song.als`])),
+        log
+          .trim()
+          .split('\n')
+          .map(async (commit) => await git(remoteOf(song), ['show', `${commit}:Song.als`])),
       );
       return texts.filter((text) => text !== 'one').map(Number);
     };

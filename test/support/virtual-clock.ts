@@ -18,7 +18,7 @@ export function virtualClock(
   const waits: number[] = [];
   let moving = false;
   const move = (): void => {
-    if (isBusy()) return void setImmediate(move);
+    if (isBusy()) return void setTimeout(move, 1);
     const [first] = [...sleepers].toSorted((a, b) => a.due - b.due);
     moving = first !== undefined;
     if (first === undefined) return;
@@ -47,7 +47,8 @@ export function virtualClock(
           waits.push(ms);
           resolve();
         };
-        const sleeper = { due: time + ms, wake };
+        // Time goes by whole ms, so that it goes on: what is left of a fraction may add nothing to it.
+        const sleeper = { due: time + Math.ceil(ms), wake };
         sleepers.add(sleeper);
         signal?.addEventListener('abort', onAbort);
         if (!moving) setImmediate(move);
