@@ -8,6 +8,7 @@ import { readAttempts } from '../../src/queue/attempts.ts';
 import { lookAtQueue } from '../../src/queue/rebuild.ts';
 import { publishQueue } from '../../src/sync/publish.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { readText } from '../../src/system/disk.ts';
 import { noDaw } from '../support/band.ts';
 import { httpRemote, isPush } from '../support/remotes.ts';
 import { projectWithRemote } from '../support/project.ts';
@@ -153,4 +154,25 @@ test('a push is broken off when it is held, nothing is sent meanwhile, and all g
   ann.publisher.hold(null);
   await until('all is published', () => published(ann));
   expect(await gitLine(remote.dir, ['rev-parse', 'main'])).toBe(await gitLine(ann.project.root, ['rev-parse', 'HEAD']));
+});
+
+test('where nobody has worked for days the start takes no dozen of processes, and what was committed by hand goes out', async () => {
+  const { project, dir } = await projectWithRemote();
+  await git(project.root, ['push', '--quiet', 'origin', 'HEAD:main']);
+  const trace = path.join(dir, 'trace');
+  const events: PublisherEvent[] = [];
+  const start = () => startPublisher(project, systemClock, (event) => events.push(event), undefined, 3 * 86_400_000);
+  process.env['GIT_TRACE2'] = trace;
+  onTestFinished(() => void delete process.env['GIT_TRACE2']);
+  const first = start();
+  await until('it has looked', async () => (await readText(trace)) !== null);
+  await systemClock.sleep(500);
+  await first.stop();
+  delete process.env['GIT_TRACE2'];
+  // Where its refs are.
+  expect((await readText(trace))?.match(/ start /g)).toHaveLength(1);
+  await git(project.root, ['commit', '--quiet', '--allow-empty', '-m', 'by hand']);
+  const second = start();
+  onTestFinished(async () => await second.stop());
+  await until('it is published', () => events.some(({ event }) => event === 'published'));
 });

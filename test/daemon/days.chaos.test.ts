@@ -141,7 +141,7 @@ test.runIf(process.platform === 'linux')(
     ];
     const used: { heap: number; rss: number; descriptors: number }[] = [];
     for (let day = 0; day < days; day++) {
-      for (let n = 0; n < 6; n++) {
+      for (let n = 0; n < 3; n++) {
         await save(pick(songs));
         await clock.sleep(10 * second + roll() ** 4 * hour);
         if (roll() < 0.4) {
