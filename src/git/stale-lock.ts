@@ -34,20 +34,34 @@ export async function outwaitLock(
   const [, remotely, lock] = refLock.exec(stderr) ?? [];
   if (lock === undefined || !path.isAbsolute(lock)) return false;
   if (remotely !== undefined && !(await isOnThisComputer(lock, drive))) return await removeOld(lock);
-  let seen = await identity(lock);
+  // A git that moved many refs at once has left a lock for each: they are watched together, not one after the other.
+  let seen = await locksBeside(lock);
   let since = performance.now();
   for (const end = since + 3 * afterMs; performance.now() < end && !signal?.aborted; ) {
-    if (seen === null) return true;
+    if (!seen.has(lock)) return true;
     if (performance.now() - since >= afterMs) {
-      await fs.rm(lock, { force: true });
+      for (const [one, as] of seen) if ((await identity(one)) === as) await fs.rm(one, { force: true });
       return true;
     }
     await sleep(lookMs);
-    const now = await identity(lock);
-    if (now !== seen) since = performance.now();
-    seen = now;
+    if ((await identity(lock)) === seen.get(lock)) continue;
+    since = performance.now();
+    seen = await locksBeside(lock);
   }
-  return seen === null;
+  return !seen.has(lock);
+}
+
+/** This lock and those of all other refs of its repository that lie there now, as they lie. */
+async function locksBeside(lock: string): Promise<Map<string, string>> {
+  const folder = /^(.*)\/(?:refs\/.+|HEAD|packed-refs)\.lock$/.exec(lock)?.[1] ?? path.dirname(lock);
+  const below = await fs.readdir(path.join(folder, 'refs'), { recursive: true }).catch(ifMissing<string[]>([]));
+  const refs = below.filter((name) => name.endsWith('.lock')).map((name) => path.join(folder, 'refs', name));
+  const found = new Map<string, string>();
+  for (const one of new Set([lock, path.join(folder, 'HEAD.lock'), path.join(folder, 'packed-refs.lock'), ...refs])) {
+    const as = await identity(one);
+    if (as !== null) found.set(one, as);
+  }
+  return found;
 }
 
 /** A remote's lock: can nobody but a process of this computer have made it? Windows does not tell what a drive's letter is. */

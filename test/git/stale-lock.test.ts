@@ -51,6 +51,25 @@ test('a lock that is given back is waited for, and one that is used all the time
   expect(waited).toBe(true);
 });
 
+test('a killed git that moved many refs keeps nobody waiting once for each of them; a lock that is used stays', async () => {
+  const { lock, stderr } = await lockedBy('refs/heads/main.lock', ['update-ref', 'HEAD', 'HEAD']);
+  const refs = path.dirname(path.dirname(lock));
+  const left = [
+    path.join(refs, 'oxenvcs/queue/a.lock'),
+    path.join(refs, 'tags/b.lock'),
+    path.join(refs, '../packed-refs.lock'),
+  ];
+  const used = path.join(refs, 'tags/used.lock');
+  await fs.mkdir(path.dirname(left[0] ?? ''), { recursive: true });
+  for (const one of [...left, used]) await fs.writeFile(one, '');
+  const [waited] = await Promise.all([
+    outwaitLock(stderr, { afterMs: 300 }),
+    sleep(150).then(async () => await fs.writeFile(used, 'x')),
+  ]);
+  expect(waited).toBe(true);
+  expect(await Promise.all([lock, ...left, used].map(exists))).toEqual([false, false, false, false, true]);
+});
+
 test('the index’s lock is never taken away: git holds it while a person writes a message', async () => {
   const { lock, stderr } = await lockedBy('index.lock', ['rm', '--cached', 'Song.als']);
   expect(stderr).toContain('File exists');
