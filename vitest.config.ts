@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** `npm run chaos`: only the games of chance, in full. */
@@ -19,6 +19,8 @@ export default defineConfig({
     globalSetup: ['test/support/build.ts'],
     setupFiles: ['test/support/isolate.ts'],
     include: [chaos ? 'test/**/*.chaos.test.ts' : 'test/**/*.test.ts'],
+    // Minutes even for one round.
+    exclude: [...configDefaults.exclude, ...(chaos ? [] : ['test/**/*.long.chaos.test.ts'])],
     sequence: { sequencer: LongWaitsFirst },
     // Real git over real connections: slow on a busy machine is not wrong.
     // Most tests wait for a server or for a quiet time: more at once than there are cores.

@@ -26,9 +26,7 @@ async function save(song: string, text: string): Promise<void> {
 const head = async (song: string) => await git(song, ['show', 'HEAD:Song.als']);
 
 test('twenty projects, one damaged, one unplugged, one with 300 MB of takes: the others never notice; a logout loses nothing that had settled, and after a kill a new one goes on at once', async () => {
-  const count = rounds(20, 20);
-  // Too long for the suite.
-  if (count < 20) return;
+  const count = rounds(20, 1);
   const { run, song, daemonPid, log } = await user({ OXENVCS_WATCH_QUIET_SECONDS: '1' });
   const songs: string[] = [];
   for (let n = 0; n < count; n++) songs.push(await song(`Song ${n}`));
