@@ -1,4 +1,5 @@
 import { gitFailure } from '../git/failures.ts';
+import { patientFetch } from '../git/patient-fetch.ts';
 import { git, gitLine, redact, tryGit } from '../git/run.ts';
 import type { TreeChange } from '../git/tree.ts';
 import { away } from '../network/away.ts';
@@ -24,19 +25,7 @@ export async function bringPromised(
   if (absent.length === 0) return;
   const quietMs = 10 * config.network.timeoutMs;
   const args = [
-    '-c',
-    'protocol.version=2',
-    '-c',
-    'fetch.negotiationAlgorithm=noop',
-    '-c',
-    'http.lowSpeedLimit=1',
-    '-c',
-    `http.lowSpeedTime=${Math.ceil(quietMs / 1000)}`,
-    'fetch',
-    '--progress',
-    '--no-tags',
-    '--no-write-fetch-head',
-    '--no-recurse-submodules',
+    ...patientFetch(quietMs, ['fetch.negotiationAlgorithm=noop']),
     // As git itself fetches what was promised: else it would come with all that hangs on it.
     '--filter=blob:none',
     '--stdin',

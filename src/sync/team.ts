@@ -1,4 +1,5 @@
 import { gitFailure } from '../git/failures.ts';
+import { patientFetch } from '../git/patient-fetch.ts';
 import { redact } from '../git/redact.ts';
 import { refTips } from '../git/refs.ts';
 import { git, tryGit } from '../git/run.ts';
@@ -90,19 +91,8 @@ async function fetch(
 ): Promise<boolean> {
   const quietMs = 10 * config.network.timeoutMs;
   const args = [
-    '-c',
-    'protocol.version=2',
-    '-c',
-    'http.lowSpeedLimit=1',
-    '-c',
-    `http.lowSpeedTime=${Math.ceil(quietMs / 1000)}`,
-    'fetch',
-    // It tells that something comes, however long that takes.
-    '--progress',
+    ...patientFetch(quietMs),
     '--prune',
-    '--no-tags',
-    '--no-write-fetch-head',
-    '--no-recurse-submodules',
     '--',
     // By its address: under its name git would also move the tracking refs, past what a push of ours has just done.
     url,
