@@ -1,7 +1,8 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { packIndex, startPack } from '../../src/git/pack.ts';
+import { packIndex } from '../../src/git/pack-format.ts';
+import { startPack } from '../../src/git/pack.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import { dice } from '../support/dice.ts';
 import { sandbox } from '../support/sandbox.ts';
