@@ -202,6 +202,7 @@ test('git clean -fdx under a running watch does not end it', async () => {
   await write(song, { 'Song.als': 'two' });
   await watching.waitForLine(/Song\.als saved/);
   await until('all is published', async () => (await entries(song)).length === 0);
+  await until('that is said in words', async () => (await run(['status'])).stdout.includes('every save is a version.'));
   expect((await watching.kill()).code).toBe(130);
 });
 

@@ -14,7 +14,7 @@ import { stateOf } from '../network/connectivity.ts';
 import { notCheckedOut, type Project, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { readRescue, rescueBranch } from '../project/rescue.ts';
 import { transferStatus } from '../push/transfer.ts';
-import { watcherStatus } from '../project/watcher.ts';
+import { type WatcherStatus, watcherStatus } from '../project/watcher.ts';
 import { type Attempt, failureOf, readAttempts, showQueue, type ShownEntry, standing } from '../queue/attempts.ts';
 import { lookAtQueue } from '../queue/rebuild.ts';
 import { findDaw } from '../setup/find-daw.ts';
@@ -84,14 +84,31 @@ export const status = command({
           ? 'Versions are only on this computer; for the band: oxenvcs init --remote ADDRESS'
           : publishedLine(unpublished, behind),
         ...(transfer === null ? [] : [describeTransfer(transfer)]),
-        watcher.state === 'off'
-          ? 'Nobody watches it: oxenvcs daemon start'
-          : `Watched: ${watcher.state}${watcher.detail === '' ? '' : `, ${watcher.detail}`}.`,
+        describeWatcher(watcher),
         ...problems.flatMap(({ message, hint }) => [`⚠ ${message}`, `  ${hint}`]),
       ],
     };
   },
 });
+
+/** What the watcher does, for somebody who makes music: the words of `--json` are for scripts. */
+function describeWatcher({ state, detail }: WatcherStatus): string {
+  switch (state) {
+    case 'off':
+      return 'Nobody watches it: oxenvcs daemon start';
+    case 'paused':
+      return `Paused ${detail}.`;
+    case 'clean':
+      return 'Watched: every save is a version.';
+    case 'dirty':
+      return 'Watched: something has changed.';
+    case 'held':
+      return `Watched, waiting: ${detail}.`;
+    case 'settling':
+    case 'committing':
+      return `Watched: ${detail}.`;
+  }
+}
 
 /** A remote that says nothing is not waited for longer than this, ms. */
 const answerMs = 5000;
