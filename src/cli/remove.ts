@@ -1,8 +1,10 @@
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
 import { commitSave } from '../commit/commit.ts';
 import { pendingSaves } from '../commit/pending.ts';
 import { askDaemon } from '../control/client.ts';
 import { letGoMs } from '../control/protocol.ts';
-import { register, unregister } from '../control/registry.ts';
+import { register, registered, unregister } from '../control/registry.ts';
 import { lockContext } from '../lock/context.ts';
 import { releaseLock } from '../lock/lease.ts';
 import { cachedStatus } from '../lock/status.ts';
@@ -11,8 +13,10 @@ import { whoHas } from '../project/guard.ts';
 import { findProject, type Project, remoteUrl } from '../project/project.ts';
 import { assertAlone, deleteHistory, exportRest, takeOut } from '../setup/leave.ts';
 import { remoteKind } from '../setup/remote.ts';
+import { exists, ifMissing } from '../system/disk.ts';
 import { command, type Context } from './command.ts';
 import { localTime } from './format.ts';
+import type { Answer } from './output.ts';
 import { pushNow } from './push.ts';
 
 export const remove = command({
@@ -27,7 +31,10 @@ export const remove = command({
         describe: 'Delete the versions in this folder, too; what is nowhere else is exported first',
       }),
   async run({ dir, 'delete-history': deletes }, context) {
-    const project = await findProject(context.folder(dir));
+    const folder = context.folder(dir);
+    const gone = await goneProject(folder);
+    if (gone !== null) return await forget(gone);
+    const project = await findProject(folder);
     const { root } = project;
     if (deletes) await assertAlone(project);
     await stopWatching(project);
@@ -56,6 +63,26 @@ export const remove = command({
     };
   },
 });
+
+/** The watched project that lay in this folder, and is not there any more: deleted, or on a disk that is not plugged in. */
+async function goneProject(folder: string): Promise<string | null> {
+  const parent = await fs.realpath(path.dirname(folder)).catch(ifMissing(path.dirname(folder)));
+  const root = path.join(parent, path.basename(folder));
+  const isKnown = (await registered()).roots.includes(root);
+  return isKnown && !(await exists(path.join(root, '.git'))) ? root : null;
+}
+
+async function forget(root: string): Promise<Answer> {
+  await unregister(root);
+  await askDaemon({ do: 'forget', root }, letGoMs);
+  return {
+    data: { project: root, exported: null, vault: null, historyDeleted: false, published: null },
+    lines: [
+      `${root} is not there, and is not watched any more.`,
+      '  Should it come back, on a disk that was away: oxenvcs init in it has it watched again.',
+    ],
+  };
+}
 
 /** Nobody may begin a version while the project is taken apart. Throws `already-watched`, `daemon-hangs`. */
 async function stopWatching(project: Project): Promise<void> {

@@ -38,7 +38,7 @@ const wellMs = 60_000;
 const absentMs = 30_000;
 
 const absent =
-  'it is not there: a disk that is not plugged in, perhaps; if it was renamed or moved: oxenvcs init in its new place';
+  'it is not there: a disk that is not plugged in, perhaps; if it was renamed or moved: oxenvcs init in its new place; if it was deleted: oxenvcs remove with its old one';
 
 /** One project's life in the background: watched while its folder is there, begun anew after a failure. Never throws. */
 export async function tend(root: string, ports: TendPorts): Promise<void> {

@@ -50,6 +50,12 @@ test('one background process watches all projects, also those that come and go w
   // A project that is left is let go first, for good.
   expect((await run(['remove'], second)).code).toBe(0);
   expect(await states(run)).toEqual({ 'First Song': 'watched' });
+  // One that was deleted can be left, too.
+  await fs.rm(first, { recursive: true, force: true, maxRetries: 5 });
+  await until('it is missed', async () => (await states(run))['First Song'] === 'absent');
+  expect((await run(['remove', first])).stdout).toContain('is not there, and is not watched any more');
+  expect(await states(run)).toEqual({});
+  expect((await run(['remove', first, '--json'])).json()).toMatchObject({ error: { code: 'USAGE' } });
   const stopped = await run(['daemon', 'stop', '--json']);
   expect(stopped.json()).toMatchObject({ running: false, outcome: 'stopped' });
   await until('it has ended', async () => !isRunning(pid));
