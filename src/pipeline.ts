@@ -17,7 +17,7 @@ import { startKeeper } from './background/keeper.ts';
 import { startIndexUp } from './background/index-up.ts';
 import { largeFiles } from './background/large-files.ts';
 import { watchNames } from './background/names.ts';
-import { startNews } from './background/news.ts';
+import { type NewsEvent, startNews } from './background/news.ts';
 import { hearOrders } from './background/orders.ts';
 import { startPublisher } from './background/publisher.ts';
 import { noRoomInVault, watchDisk } from './background/room.ts';
@@ -60,6 +60,8 @@ export async function watchAndPublish(
   const guarded = await alone(project, 'watch', patience, async (lost) => {
     const quietMs = await quietFor(project, clock.now());
     let workedAt = clock.uptime() - quietMs;
+    /** Who holds the lock, as it was told when somebody began to work here: another that looks is not to tell it again. */
+    let holder = '';
     const keeper = startKeeper(project, profile, clock, (event) => {
       if (event.event === 'opened') publisher.wantLock([]);
       else tell(event);
@@ -70,6 +72,7 @@ export async function watchAndPublish(
       clock,
       (event) => {
         if (event.event === 'locked') keeper.held();
+        if (event.event === 'waiting') holder = event.failure.message;
         // The same lock as before is no news.
         if (event.event !== 'locked' || event.outcome !== 'already-mine') tell(event);
       },
@@ -85,7 +88,10 @@ export async function watchAndPublish(
     const large = largeFiles(project, tell);
     const disk = watchDisk(project, tell);
     const named = watchNames(project, tell);
-    const news = startNews(project, profile, clock, tell, quietMs);
+    const tellNews = (event: NewsEvent) => {
+      if (event.event !== 'lock-elsewhere' || event.failure.message !== holder) tell(event);
+    };
+    const news = startNews(project, profile, clock, tellNews, quietMs);
     let lookAround = () => undefined as void;
     const orders = hearOrders(project, {
       clock,

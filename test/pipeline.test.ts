@@ -3,9 +3,12 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { git, gitLine, tryGit } from '../src/git/run.ts';
+import { loadView } from '../src/lock/cache.ts';
+import { acquireLock } from '../src/lock/lease.ts';
 import { type Background, background, oxenvcs } from './support/cli.ts';
 import { fileRemote, httpRemote } from './support/remotes.ts';
 import { sandbox, write } from './support/sandbox.ts';
+import { team, version } from './support/team.ts';
 
 const quick = {
   OXENVCS_WATCH_QUIET_SECONDS: '0.3',
@@ -148,6 +151,34 @@ test('Ctrl-C while a save waits for its take leaves a version, not half a one', 
     () => expect.unreachable('an index.lock was left'),
     () => undefined,
   );
+});
+
+test('who holds the lock, and that a recording is waited for, is said once and not at every look', async () => {
+  const remote = await fileRemote();
+  const [ann, ben] = await team(remote.url, ['Ann', 'Ben']);
+  if (!ann || !ben) return expect.unreachable();
+  const { root } = ann.project;
+  const watching = background(['watch', root], { cwd: root, env: { ...quick, OXENVCS_PULL_POLL_SECONDS: '0.3' } });
+  await until('it has seen that nobody has it', async () => (await loadView(ann.ctx)).checkedAt !== null);
+  await acquireLock(ben.ctx, { how: 'save' });
+  const take = await fs.open(path.join(root, 'Take.wav'), 'w');
+  await take.write('flush 1,');
+  await write(root, { 'Song.als': 'while recording' });
+  await watching.waitForLine(/Waiting: recording goes on/);
+  await take.write('flush 2,');
+  await write(root, { 'Song.als': 'still recording', 'Take 2.wav': 'another track' });
+  await watching.waitForLine(/saved; recording goes on/);
+  await take.close();
+  await watching.waitForLine(/saved; 2 new takes/);
+  await watching.waitForLine(/2 versions kept here/);
+  await version(ben);
+  await git(ben.project.root, ['push', '--quiet', 'origin', 'main']);
+  await watching.waitForLine(/Ben published a new version/);
+  await watching.kill('SIGINT');
+  const lines = watching.lines.map((line) => line.replace(/^\S+ +/, ''));
+  expect(lines.filter((line) => line.startsWith('Waiting:'))).toHaveLength(1);
+  const held = lines.filter((line) => line.startsWith('Ben holds the lock')).map((line) => line.split('. ')[1]);
+  expect(held).toEqual([undefined, '1 version kept here until it is free.', '2 versions kept here until it is free.']);
 });
 
 test('a second watcher of the same folder is refused, and one that was killed is not waited for', async () => {

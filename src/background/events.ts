@@ -52,7 +52,7 @@ export function describeEvent(event: PipelineEvent): string | null {
       return `⚠ ${event.failure.message} ${kept}${next}`;
     }
     case 'state':
-      return event.state === 'held' ? `Waiting: ${event.detail}.` : null;
+      return event.state === 'held' && !event.again ? `Waiting: ${event.detail}.` : null;
     case 'scanning':
       return `⚠ File events cannot be relied on here (${event.reason}); the folder is looked at from time to time instead.`;
     case 'paused':

@@ -73,7 +73,7 @@ export function startPublisher(
   let held = new AbortController();
   let wakeUp = new AbortController();
   const wanted = { lock: false, publish: quietMs < asleepMs, aside: false };
-  let last = '';
+  let last: Extract<PublisherEvent, { versions: number; failure: Failure }> | null = null;
   let kept: Kept | null = null;
 
   const onLocked = (outcome: Taken): void => tell({ event: 'locked', outcome });
@@ -88,11 +88,12 @@ export function startPublisher(
       if (!signal.aborted) throw error;
     });
   };
-  /** The same trouble again is no news. */
+  /** The same trouble again is no news, nor is who has the lock where that was told of versions that wait for it. */
   const tellOnce = (event: PublisherEvent): void => {
-    const news =
-      'versions' in event && 'failure' in event ? `${event.event} ${event.versions} ${event.failure.message}` : '';
-    if (news === '' || news !== last) tell(event);
+    const news = 'versions' in event && 'failure' in event ? event : null;
+    const isTold = news?.event === last?.event && news?.failure.message === last?.failure.message;
+    if (news !== null && isTold && (news.versions === last?.versions || news.versions === 0)) return;
+    tell(event);
     last = news;
   };
 

@@ -21,6 +21,7 @@ export const watch = command({
     };
     const lent = await borrow(root);
     if (lent !== null) tell('The background process leaves this project to you until this ends.', { event: 'lent' });
+    let holder: string | null = null;
     const open = async () => {
       const project = await openProject(root);
       return { project, profile: await findDaw(root, project.config.daw) };
@@ -33,7 +34,11 @@ export const watch = command({
           if (event.event === 'transfer') return output.progress(describeTransfer(event), plainEvent(event));
           const hint = event.event === 'watching' ? ' Ctrl-C ends it.' : '';
           const line = describeEvent(event);
-          tell(line && line + hint, plainEvent(event));
+          const isHolder = event.event === 'lock-elsewhere' || event.event === 'waiting';
+          // Seen on the remote, and met when work began: who it is and since when is said once.
+          const isNews = line !== null && !(isHolder && line === holder);
+          if (isHolder) holder = line;
+          tell(isNews ? line + hint : null, plainEvent(event));
         },
       });
     } finally {

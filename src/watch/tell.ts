@@ -17,6 +17,12 @@ export function detailOf(state: State): string {
   return state.why === 'later' ? (state.known.retry?.reason ?? '') : `${waits[state.why]}: ${named(state.paths)}`;
 }
 
+/** What is waited for, where each new wait is told once: a recording is one, however many of its takes grow just now. Null: nothing. */
+export function waitOf(state: State): string | null {
+  if (state.slug !== 'held') return null;
+  return state.why === 'take-grows' ? state.why : detailOf(state);
+}
+
 /** One name stands for all, so that a long import is not told file by file. */
 function named([first, ...more]: string[]): string {
   const name = first === undefined ? 'files' : first.slice(first.lastIndexOf('/') + 1).replace(/\p{Cc}+/gu, ' ');

@@ -14,7 +14,7 @@ import { aboutToSettle, inQuestion, nextLook, scanPause } from './due.ts';
 import { growingTakes, type Room, type Version } from './known.ts';
 import { type Difference, lookAt, openNow, temporaryBeside, worthFollowing } from './look.ts';
 import { type Action, begin, type Event, type State, step, type Why } from './settle.ts';
-import { detailOf } from './tell.ts';
+import { detailOf, waitOf } from './tell.ts';
 import { timesOf } from './times.ts';
 import { overwritten, toOutlive } from './version.ts';
 import { startWake } from './wake.ts';
@@ -50,8 +50,8 @@ export interface WatchPorts {
 export type WatchEvent =
   /** The first sign of a change since all was clean: somebody works here. */
   | { event: 'changed'; paths: string[] }
-  /** For people and for `status`: the contract's word for the watcher's state, and what it waits for. */
-  | { event: 'state'; state: State['slug']; why: Why | null; detail: string }
+  /** For people and for `status`: the contract's word for the watcher's state, and what it waits for; `again`: as was told before. */
+  | { event: 'state'; state: State['slug']; why: Why | null; detail: string; again: boolean }
   /** Takes that grow, to be left in peace; none: it is over. */
   | { event: 'recording'; takes: string[] }
   /** File events cannot be relied on; the folder is looked at from time to time. */
@@ -82,6 +82,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   let newsAt = clock.monotonic();
   let lastTrouble = '';
   let growing = false;
+  let waited: string | null = null;
 
   const become = (next: State) => {
     const before = state;
@@ -92,8 +93,14 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     const takes = growingTakes(rules, next.known).map(({ path }) => path);
     if (takes.length > 0 !== growing) tell({ event: 'recording', takes });
     growing = takes.length > 0;
-    if (before.slug !== next.slug || detailOf(before) !== detailOf(next))
-      tell({ event: 'state', state: next.slug, why: next.slug === 'held' ? next.why : null, detail: detailOf(next) });
+    // A save that comes while something is waited for interrupts the wait, but ends it no more than the version does.
+    const wait = waitOf(next);
+    const again = wait !== null && wait === waited;
+    waited = next.slug === 'clean' ? null : (wait ?? waited);
+    if (before.slug !== next.slug || detailOf(before) !== detailOf(next)) {
+      const why = next.slug === 'held' ? next.why : null;
+      tell({ event: 'state', state: next.slug, why, detail: detailOf(next), again });
+    }
   };
 
   const stirred = (name: string | null) => {
