@@ -58,15 +58,23 @@ export async function watchAndPublish(
   const { root, config } = project;
   const patience = { ms: 0, withUnknownMs: untilKnownMs };
   const guarded = await alone(project, 'watch', patience, async (lost) => {
-    const quietMs = await quietFor(project, clock.now());
+    const quiet = await quietFor(project, clock.now());
+    const quietMs = quiet ?? 0;
     let workedAt = clock.uptime() - quietMs;
     /** Who holds the lock, as it was told when somebody began to work here: another that looks is not to tell it again. */
     let holder = '';
-    const keeper = startKeeper(project, profile, clock, (event) => {
-      if (event.event === 'opened') publisher.wantLock([]);
-      else tell(event);
-      if (event.event === 'lock-idle') publisher.setAside();
-    });
+    const keeper = startKeeper(
+      project,
+      profile,
+      clock,
+      (event) => {
+        if (event.event === 'opened') publisher.wantLock([]);
+        else tell(event);
+        if (event.event === 'lock-idle') publisher.setAside();
+      },
+      // To make a project, or to get one, is no work on it yet.
+      quiet ?? Number.POSITIVE_INFINITY,
+    );
     const publisher = startPublisher(
       project,
       clock,
@@ -166,11 +174,12 @@ export async function watchAndPublish(
             news.recording(event.takes.length > 0);
           }
           if (event.event === 'state') {
-            keeper.active();
+            keeper.stirred();
             tidier.stir(event.state === 'clean' || event.why === 'media-only' || event.why === 'no-room');
             // That something was heard is no work yet.
             if (event.state !== 'clean' && event.state !== 'dirty') {
               workedAt = clock.uptime();
+              keeper.active();
               news.active();
             }
             news.calm(event.state === 'clean' || event.why === 'media-only');

@@ -400,7 +400,9 @@ test('a lock that somebody broke is noticed, with who did it and why, and nothin
   // The heartbeat comes every second; a lease as short as that would run out on a busy machine.
   const env = { ...quick, OXENVCS_LOCK_HEARTBEAT_MINUTES: String(1 / 60) };
   const watching = background(['watch', song], { cwd: dir, env });
-  await watching.waitForLine(/published/);
+  await write(song, { 'Song.als': 'somebody works here' });
+  await watching.waitForLine(/Song\.als saved/);
+  await until('it is published', async () => (await entries(song)).length === 0);
   const other = await sandbox();
   await git(other, ['clone', '--quiet', remote.url, 'ben']);
   await git(path.join(other, 'ben'), ['config', 'user.name', 'Ben']);

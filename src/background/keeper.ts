@@ -31,6 +31,8 @@ export interface Keeper {
   held(): void;
   /** Somebody works here. */
   active(): void;
+  /** Something was heard: perhaps a DAW has opened the project. */
+  stirred(): void;
   /** What is known of the lock has changed. */
   look(): void;
   /** Ends; the lock stays held, for the next process to carry on with. */
@@ -46,18 +48,20 @@ const lookWhileFreeMs = 120_000;
  * Keeps the lock alive while it is held, over sleep and network loss, and gives it back when nobody has worked here for
  * `releaseAfterIdleMinutes` and everything is published. One that was taken by hand stays until it is released or runs out.
  * A session that is open counts as work, but not for ever: a machine that was left on with it must lock nobody out.
+ * `quietMs`: for how long nobody had worked before: a lock that is only taken to publish what was left goes back at once.
  */
 export function startKeeper(
   project: Project,
   profile: DawProfile,
   clock: Clock,
   tell: (event: KeeperEvent) => void,
+  quietMs = 0,
 ): Keeper {
   const stopped = new AbortController();
   const { releaseAfterIdleMinutes, maxIdleHours } = project.config.lock;
   const idleLimitMs = releaseAfterIdleMinutes * 60_000;
   /** When something was last changed, saved or opened here; and when it was last seen to be open. */
-  let workedAt = clock.uptime();
+  let workedAt = clock.uptime() - Math.min(quietMs, idleLimitMs);
   let openAt = workedAt;
   let open = false;
   let published = false;
@@ -149,6 +153,8 @@ export function startKeeper(
     active() {
       workedAt = clock.uptime();
       published = false;
+    },
+    stirred() {
       if (free && !open) bell.ring();
     },
     look() {

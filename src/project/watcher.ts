@@ -34,10 +34,11 @@ export function noteWatcher(project: Project, { state, detail }: WatcherStatus, 
   void written.then(() => writing.get(project.root) === written && writing.delete(project.root));
 }
 
-/** For how long nothing has happened in the project, ms; 0 where that is not known. */
-export async function quietFor(project: Project, now: number): Promise<number> {
+/** For how long nothing has happened in the project, ms; null where that is not known: nobody has watched it yet. */
+export async function quietFor(project: Project, now: number): Promise<number | null> {
   const read = await readRecord(project, file(project), Noted);
-  return read.state === 'ok' ? Math.max(0, now - Date.parse(read.value.workedAt ?? '') || 0) : 0;
+  if (read.state !== 'ok' || read.value.workedAt === undefined) return null;
+  return Math.max(0, now - Date.parse(read.value.workedAt) || 0);
 }
 
 /** What the watcher of a project is doing; `off` when no process watches. */

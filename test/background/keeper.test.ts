@@ -16,20 +16,20 @@ import { type Member, team } from '../support/team.ts';
 
 const seconds = { hours: 1 / 3600, minutes: 1 / 60 };
 
-/** By the real clock: a lease of 2 s, so a beat every half second; given back after 1 s; left alone after `maxIdle` s. */
-async function holder(how: 'hand' | 'save', maxIdle = 60) {
+/** By the real clock: a lease of 2 s, so a beat every half second; given back after `idle` s; left alone after `maxIdle` s. */
+async function holder(how: 'hand' | 'save', { maxIdle = 60, idle = 1, quietMs = 0 } = {}) {
   const remote = await fileRemote();
   const [ann] = await team(remote.url, ['Ann']);
   if (!ann) throw new Error('one was asked for');
   const lock = {
     ...ann.project.config.lock,
-    releaseAfterIdleMinutes: seconds.minutes,
+    releaseAfterIdleMinutes: idle * seconds.minutes,
     maxIdleHours: maxIdle * seconds.hours,
   };
   ann.project.config = { ...ann.project.config, lock };
   await acquireLock(ann.ctx, { how, leaseMs: 2000 });
   const events: KeeperEvent[] = [];
-  const keeper = startKeeper(ann.project, generic, systemClock, (event) => events.push(event));
+  const keeper = startKeeper(ann.project, generic, systemClock, (event) => events.push(event), quietMs);
   onTestFinished(() => keeper.stop());
   return { ann, keeper, told: () => events.map(({ event }) => event) };
 }
@@ -51,6 +51,12 @@ test('a lock that was taken by hand is kept alive although nobody saves, and is 
   expect(told()).toEqual([]);
 });
 
+test('a lock that was only taken to publish what lay there for days, or a new project, is given back at once', async () => {
+  const { ann, told } = await holder('save', { idle: 1800, quietMs: Number.POSITIVE_INFINITY });
+  await expect.poll(told, { timeout: 30_000 }).toEqual(['lock-released']);
+  expect((await cachedStatus(ann.ctx)).held).toBe(false);
+});
+
 test('while the DAW’s own lock file says that the session is open, or a version is not published, the lock stays', async () => {
   const { ann, told } = await holder('save');
   const mark = await openMark(ann);
@@ -67,7 +73,7 @@ test('while the DAW’s own lock file says that the session is open, or a versio
 });
 
 test('a machine that was left on with the session open lets the lock run out, says so once, and goes on when work does', async () => {
-  const { ann, keeper, told } = await holder('save', 1.5);
+  const { ann, keeper, told } = await holder('save', { maxIdle: 1.5 });
   await openMark(ann);
   await expect.poll(told, { timeout: 30_000 }).toEqual(['opened', 'lock-idle']);
   const last = await generation(ann);
