@@ -150,7 +150,7 @@ export async function watchAndPublish(
             async () =>
               await commitSave(
                 project,
-                { ...save, leftOut: large.names() },
+                { ...save, leftOut: [...(save.leftOut ?? []), ...large.names()] },
                 async ({ commit, branch, subject }) => {
                   // Versions of another branch stay here: only the team's branch is published by itself.
                   if (branch === `refs/heads/${config.branch}`)

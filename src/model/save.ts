@@ -9,7 +9,7 @@ export interface Save {
   incomplete: string[];
   /** Takes that have settled, but for which there is no room on the disk, or no time in the end: they follow. */
   toFollow: string[];
-  /** Larger than the remote takes: the version says that it lacks them, too. */
+  /** Larger than the remote takes, or takes that the user has staged by hand: the version says that it lacks them, too. */
   leftOut?: string[];
 }
 

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { isDatabase, isGenerated, isSession, isTemporary } from '../daw/match.ts';
+import { isMedia } from '../daw/media.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import type { FileStat } from '../model/save.ts';
 import { exists } from '../system/disk.ts';
@@ -24,6 +25,12 @@ export const worthFollowing = (profile: DawProfile, differences: readonly Differ
     if (status === 'added' && isGenerated(profile, path)) return false;
     return !staged || isSession(profile, path);
   });
+
+/** Takes that the user has staged by hand: a version that is made meanwhile does not have them, and is not complete. */
+export const stagedTakes = (profile: DawProfile, differences: readonly Difference[]): string[] =>
+  differences.flatMap(({ path, status, staged }) =>
+    staged && status !== 'deleted' && isMedia(path) && !isSession(profile, path) ? [path] : [],
+  );
 
 /** How these files lie now. A new file that is gone again differs in nothing; nor does what was moved away into a cloud. */
 export async function lookAt(

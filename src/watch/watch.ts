@@ -12,7 +12,7 @@ import { captureAhead } from './ahead.ts';
 import { makeBell } from './bell.ts';
 import { aboutToSettle, inQuestion, nextLook, scanPause } from './due.ts';
 import { growingTakes, type Room, type Version } from './known.ts';
-import { type Difference, lookAt, openNow, temporaryBeside, worthFollowing } from './look.ts';
+import { type Difference, lookAt, openNow, stagedTakes, temporaryBeside, worthFollowing } from './look.ts';
 import { type Action, begin, type Event, type State, step, type Why } from './settle.ts';
 import { detailOf, waitOf } from './tell.ts';
 import { timesOf } from './times.ts';
@@ -73,6 +73,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   const over = new AbortController();
   let state = begin(await leftBefore(ports));
   let differences: Difference[] = [];
+  let staged: string[] = [];
   let blind = false;
   /** The comparisons with HEAD: how long the last one took, ms, and how many have found nothing since something stirred. */
   let scans = { took: 0, quiet: Math.floor(Math.log2(1 + (ports.quietMs ?? 0) / times.scan)) };
@@ -169,10 +170,12 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
 
   const commit = async (save: Save): Promise<Committed> => {
     if (noTimeLeft.signal.aborted) return { outcome: 'later', reason: 'no time was left for it' };
-    const result = await ports.commit(save, noTimeLeft.signal).catch(async (thrown: unknown) => {
-      const { message } = await trouble(thrown);
-      return { outcome: 'later', reason: message.replace(/\.$/, '') } as const;
-    });
+    const result = await ports
+      .commit({ ...save, leftOut: staged }, noTimeLeft.signal)
+      .catch(async (thrown: unknown) => {
+        const { message } = await trouble(thrown);
+        return { outcome: 'later', reason: message.replace(/\.$/, '') } as const;
+      });
     // What differs from HEAD is another question now.
     scannedAt = Number.NEGATIVE_INFINITY;
     if (result.outcome === 'committed') lastTrouble = '';
@@ -199,7 +202,9 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     const again = newsAt + times.quiet / 2;
     if (start - scannedAt >= scanEvery() || scannedAt <= newsAt || (scannedAt < again && start >= again)) {
       scannedAt = start;
-      differences = worthFollowing(profile, await ports.changes());
+      const all = await ports.changes();
+      differences = worthFollowing(profile, all);
+      staged = stagedTakes(profile, all);
       scans = { took: clock.monotonic() - start, quiet: scans.quiet + (state.slug === 'clean' ? 1 : 0) };
     }
     const files = await lookAt(root, differences);

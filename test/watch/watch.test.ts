@@ -198,14 +198,19 @@ test.each(['the folder', 'its .git'])('when %s is gone the watch ends and says s
   await expect(watch.ended).rejects.toMatchObject({ row: 'folder-vanished' });
 });
 
-test('what the user staged by hand stays theirs; a session does not', async () => {
-  const project = await song({ 'notes.txt': 'a' });
-  await write(project.root, { 'notes.txt': 'staged', 'Song.als': 'two' });
-  await git(project.root, ['add', 'notes.txt', 'Song.als']);
+test('what the user staged by hand stays theirs, and a version that lacks a take of it says so; a session does not', async () => {
+  const project = await song({ 'notes.txt': 'a', 'Old.wav': 'old' });
+  await write(project.root, { 'notes.txt': 'staged', 'Song.als': 'two', 'Take.wav': 'new' });
+  await git(project.root, ['add', 'notes.txt', 'Song.als', 'Take.wav']);
+  await git(project.root, ['rm', '--quiet', 'Old.wav']);
   const watch = await watching(project);
   const [version] = await watch.versions(1);
-  expect(version?.files).toEqual({ 'Song.als': 'two' });
-  expect(await statusLines(project.root)).toEqual(['M  notes.txt']);
+  expect(version).toMatchObject({ files: { 'Song.als': 'two' }, incomplete: ['Take.wav'] });
+  expect(await statusLines(project.root)).toEqual(['D  Old.wav', 'A  Take.wav', 'M  notes.txt']);
+  await git(project.root, ['commit', '--quiet', '-m', 'the take']);
+  await write(project.root, { 'Song.als': 'three' });
+  const [, , next] = await watch.versions(3);
+  expect(next).toEqual({ subject: 'Song.als saved', files: { 'Song.als': 'three' }, incomplete: [] });
 });
 
 test('what is generated is no part of a version, also where the ignore lines are missing', async () => {
