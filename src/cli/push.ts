@@ -1,5 +1,7 @@
+import { remoteTip } from '../lock/look.ts';
 import { Failure } from '../model/failures.ts';
 import { lockContext } from '../lock/context.ts';
+import { away } from '../network/away.ts';
 import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
 import { readRescue, rescueBranch } from '../project/rescue.ts';
 import { trackTransfer, type Transfer } from '../push/transfer.ts';
@@ -7,6 +9,7 @@ import { type Proof, verify } from '../push/verify.ts';
 import { lookAtQueue } from '../queue/rebuild.ts';
 import type { Pushed } from '../sync/onto.ts';
 import { publishQueue } from '../sync/publish.ts';
+import { askTeam } from '../sync/team.ts';
 import { command, type Context } from './command.ts';
 import { counted } from './format.ts';
 import type { Answer } from './output.ts';
@@ -24,11 +27,40 @@ export const push = command({
     }),
   async run({ verify: isWanted }, context) {
     const project = await context.project();
-    const since = await refCommit(project, remoteBranchRef(project));
-    const answer = await pushNow(project, context);
+    const { answer, since } = await pushAll(project, context);
     return isWanted ? await withProof(project, context, answer, since) : answer;
   },
 });
+
+/**
+ * Publishes what waits, and what the remote has lost; `since`: what it had of ours before. Throws as `publishNow` does, and
+ * what keeps the remote from being asked, but for `offline` where nothing waits.
+ */
+export async function pushAll(project: Project, context: Context): Promise<{ answer: Answer; since: string | null }> {
+  const isAway = !(await lookForLoss(project, context));
+  const since = await refCommit(project, remoteBranchRef(project));
+  const { lines, ...answer } = await pushNow(project, context);
+  const seenLast = isAway ? ['So it was when the remote last answered; now it cannot be reached.'] : [];
+  return { answer: { ...answer, lines: [...lines, ...seenLast] }, since };
+}
+
+/**
+ * By what is known here nothing waits; but a remote that was made anew has nothing. After this it is known, and all that the
+ * remote lacks waits again. False: it cannot be reached.
+ */
+async function lookForLoss(project: Project, { clock, signal }: Context): Promise<boolean> {
+  const { entries } = await lookAtQueue(project);
+  if (entries.length > 0) return true;
+  const ctx = await lockContext(project, clock, signal);
+  const asked = await remoteTip(ctx);
+  if (asked.outcome !== 'read') {
+    const failure = await away(asked.failure, ctx);
+    if (failure.code !== 'OFFLINE') throw failure;
+    return false;
+  }
+  if (asked.tip !== (await refCommit(project, remoteBranchRef(project)))) await askTeam(project, signal);
+  return true;
+}
 
 async function withProof(project: Project, context: Context, answer: Answer, since: string | null): Promise<Answer> {
   const tip = await refCommit(project, remoteBranchRef(project));
@@ -55,7 +87,7 @@ function describeProof({ complete, samples, mended }: Proof): string {
   return `${whole}${compared}.${again}`;
 }
 
-/** `push`, and what else publishes what waits, or only what goes out together with one entry. Throws as `publishNow` does. */
+/** Publishes what waits, or only what goes out together with one entry. Throws as `publishNow` does. */
 export async function pushNow(project: Project, context: Context, only?: string): Promise<Answer> {
   const { branch } = project.config;
   const { pushed, versions, ...rest } = await publishNow(project, context, only);

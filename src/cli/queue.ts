@@ -4,7 +4,7 @@ import { dropEntry, takeBack } from '../queue/drop.ts';
 import { lookAtQueue } from '../queue/rebuild.ts';
 import { command } from './command.ts';
 import { counted, localTime } from './format.ts';
-import { pushNow } from './push.ts';
+import { pushAll, pushNow } from './push.ts';
 
 const list = command({
   words: 'list',
@@ -45,7 +45,7 @@ const sync = command({
   words: 'sync',
   describe: 'Publish what waits, now',
   options: (argv) => argv,
-  run: async (_, context) => await pushNow(await context.project(), context),
+  run: async (_, context) => (await pushAll(await context.project(), context)).answer,
 });
 
 const retry = command({

@@ -1,3 +1,4 @@
+import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
@@ -42,6 +43,23 @@ test('a refused push is halted and told by status with the way out; `queue retry
   expect(retried.json()).toMatchObject({ outcome: 'pushed', commit: made, branch: 'main', attempts: 1 });
   expect(await onRemote()).toBe(made);
   expect((await run('status', '--json')).json()).toMatchObject({ queue: { halted: 0 }, problems: [] });
+});
+
+test('a remote that was made anew gets all of it again with a push by hand; while it is away that is said, and is no failure', async () => {
+  const { remote, root, run, onRemote } = await song();
+  await fs.rm(remote.dir, { recursive: true });
+  const away = await run('push');
+  expect(away).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^Everything is published\.\n.*cannot be reached/),
+  });
+  await git(path.dirname(root), ['init', '--quiet', '--bare', remote.dir]);
+  expect((await run('push', '--verify', '--json')).json()).toMatchObject({
+    outcome: 'pushed',
+    verified: { complete: true },
+  });
+  expect(await onRemote()).toBe(await gitLine(root, ['rev-parse', 'HEAD']));
+  expect((await run('push')).stdout).toBe('Everything is published.\n');
 });
 
 test('what is dropped does not come back by itself, is not lost, and is taken along by what builds on it', async () => {
