@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { Readable, type Writable } from 'node:stream';
 
@@ -158,12 +159,27 @@ function endAll(pid: number): void {
   }
 }
 
-/** Is there a process of that number? One of another user counts. */
+/** Does a process of that number run? One of another user counts. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  return process.platform !== 'linux' || !hasEnded(statOf(pid));
+}
+
+/**
+ * `/proc/PID/stat` of one that was ended and that its parent has not fetched: in a container whose first process fetches
+ * nobody its number stays taken for ever. The name in brackets may hold anything.
+ */
+export const hasEnded = (stat: string): boolean => /^ [ZXx] /.test(stat.slice(stat.lastIndexOf(')') + 1));
+
+/** Empty where it cannot be read. */
+function statOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return '';
   }
 }

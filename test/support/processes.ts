@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { isAlive } from '../../src/system/process.ts';
+
+export { isAlive as isRunning } from '../../src/system/process.ts';
 
 /** Ends a process and all that it started, whatever group they are in. Ones that have ended already are fine. */
 export function killTree(pid: number): void {
@@ -11,11 +12,6 @@ export function killTree(pid: number): void {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
-}
-
-/** Does it still run? One that has ended but was not fetched by its parent (in a container perhaps never) does not. */
-export function isRunning(pid: number): boolean {
-  return isAlive(pid) && !/\) Z /.test(process.platform === 'linux' ? statOf(String(pid)) : '');
 }
 
 /** The processes that `pid` started, and theirs. */

@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it, vi } from 'vitest';
-import { type Call, run } from '../../src/system/process.ts';
+import { type Call, hasEnded, isAlive, run } from '../../src/system/process.ts';
 import { isRunning } from '../support/processes.ts';
 import { sandbox } from '../support/sandbox.ts';
 
@@ -145,3 +145,25 @@ it('is over in time also where nothing ends the program, as one that waits for a
   expect(await running).toMatchObject({ exitCode: null, signal: 'SIGKILL', killed: 'abort' });
   process.kill(-pid, 'SIGKILL');
 });
+
+it('counts a process as ended that nobody fetches, as in a container whose first process fetches nobody', async () => {
+  const file = path.join(await sandbox(), 'pid');
+  const over = new AbortController();
+  // The shell that has started it becomes a program that fetches nobody.
+  const parent = sh(`sleep 60 & echo $! > '${file}'; exec sleep 60`, { signal: over.signal });
+  const pid = await pidIn(file);
+  expect(isAlive(pid)).toBe(true);
+  process.kill(pid, 'SIGKILL');
+  if (process.platform === 'linux') await until(() => !isAlive(pid));
+  over.abort();
+  expect(await parent).toMatchObject({ killed: 'abort' });
+  await until(() => !isAlive(pid));
+});
+
+it.each([
+  ['12 (node) Z 1 12 12 0', true],
+  ['12 (node) X 1 12 12 0', true],
+  ['12 (node) S 1 12 12 0', false],
+  ['12 (a) Z (b) R 1 12 12 0', false],
+  ['', false],
+])('reads of %j whether it has ended', (stat, ended) => expect(hasEnded(stat)).toBe(ended));
