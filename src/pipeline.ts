@@ -7,7 +7,7 @@ import { parentOf } from './commit/made-on.ts';
 import { bringIndexUp, removeLeftovers } from './commit/user-index.ts';
 import type { DawProfile } from './daw/profile.ts';
 import { asFailure, Failure } from './model/failures.ts';
-import { alone, untilKnownMs, whoHas } from './project/guard.ts';
+import { alone, alreadyWatched, untilKnownMs } from './project/guard.ts';
 import { configPath, loadConfig, type Project } from './project/project.ts';
 import { hearByHand } from './project/by-hand.ts';
 import { pauseOf } from './project/pause.ts';
@@ -48,7 +48,7 @@ export interface PipelinePorts {
  *   push     background/   when lock and network allow: one atomic push, then the entry's end
  *
  * Up to the queue it goes at once, whatever the lock and the network say. Returns when the signal is aborted, or when it has
- * to begin anew: paused, or with other settings. Throws `already-watched`, `folder-vanished`.
+ * to begin anew: paused, or with other settings. Throws `already-watched`, `watched-elsewhere`, `folder-vanished`.
  */
 export async function watchAndPublish(
   project: Project,
@@ -198,7 +198,7 @@ export async function watchAndPublish(
     // Nobody asked for this end: whoever started it must see that nothing is watched by it any more.
     if (lost.aborted && !signal.aborted) throw await whyLost(project);
   });
-  if (guarded.outcome === 'taken') throw new Failure('already-watched', { dir: root, pid: guarded.pid ?? '?' });
+  if (guarded.outcome === 'taken') throw await alreadyWatched(project);
 }
 
 /** What has to be found out each time a watch begins: the project with its settings, and its DAW. */
@@ -258,5 +258,5 @@ async function withSoundSettings(root: string, found: Change[]): Promise<Change[
 async function whyLost(project: Project): Promise<Failure> {
   const { root } = project;
   if (!(await exists(root))) return new Failure('folder-vanished', { dir: root });
-  return new Failure('already-watched', { dir: root, pid: (await whoHas(project, 'watch'))?.pid ?? '?' });
+  return await alreadyWatched(project);
 }

@@ -9,7 +9,7 @@ import { lockContext } from '../lock/context.ts';
 import { releaseLock } from '../lock/lease.ts';
 import { cachedStatus } from '../lock/status.ts';
 import { asFailure, Failure } from '../model/failures.ts';
-import { whoHas } from '../project/guard.ts';
+import { alreadyWatched, whoHas } from '../project/guard.ts';
 import { findProject, type Project, remoteUrl } from '../project/project.ts';
 import { assertAlone, deleteHistory, exportRest, takeOut } from '../setup/leave.ts';
 import { remoteKind } from '../setup/remote.ts';
@@ -84,14 +84,13 @@ async function forget(root: string): Promise<Answer> {
   };
 }
 
-/** Nobody may begin a version while the project is taken apart. Throws `already-watched`, `daemon-hangs`. */
+/** Nobody may begin a version while the project is taken apart. Throws `already-watched`, `watched-elsewhere`, `daemon-hangs`. */
 async function stopWatching(project: Project): Promise<void> {
   const { root } = project;
   await unregister(root);
   try {
     await askDaemon({ do: 'forget', root }, letGoMs);
-    const holder = await whoHas(project, 'watch');
-    if (holder !== null) throw new Failure('already-watched', { dir: root, pid: holder.pid ?? '?' });
+    if ((await whoHas(project, 'watch')) !== null) throw await alreadyWatched(project);
   } catch (error) {
     await register(root);
     throw error;

@@ -92,21 +92,22 @@ export const status = command({
 });
 
 /** What the watcher does, for somebody who makes music: the words of `--json` are for scripts. */
-function describeWatcher({ state, detail }: WatcherStatus): string {
+function describeWatcher({ state, detail, host }: WatcherStatus & { host: string | null }): string {
+  const watched = host === null ? 'Watched' : `Watched on the computer ${host}`;
   switch (state) {
     case 'off':
       return 'Nobody watches it: oxenvcs daemon start';
     case 'paused':
       return `Paused ${detail}.`;
     case 'clean':
-      return 'Watched: every save is a version.';
+      return `${watched}: every save is a version.`;
     case 'dirty':
-      return 'Watched: something has changed.';
+      return `${watched}: something has changed.`;
     case 'held':
-      return `Watched, waiting: ${detail}.`;
+      return `${watched}, waiting: ${detail}.`;
     case 'settling':
     case 'committing':
-      return `Watched: ${detail}.`;
+      return `${watched}: ${detail}.`;
   }
 }
 

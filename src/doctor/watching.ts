@@ -39,6 +39,7 @@ async function watcherCheck(project: Project): Promise<Check> {
       'Run `oxenvcs daemon restart`.',
     );
   const holder = await whoHas(project, 'watch');
+  if (holder?.elsewhere) return good('watcher', `on the computer ${holder.elsewhere.host}`);
   if (holder !== null) return good('watcher', holder.pid === null ? 'watched' : `process ${holder.pid}`);
   if (daemon.outcome === 'connected' && !(await registered()).roots.includes(project.root))
     return remark('watcher', 'the background process does not know this project', 'Run `oxenvcs init` here again.');

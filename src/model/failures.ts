@@ -429,6 +429,11 @@ const rows = {
     say: '{dir} is being watched already (process {pid}).',
     hint: 'Leave that one running, or stop it first.',
   },
+  'watched-elsewhere': {
+    code: 'BUSY',
+    say: '{dir} is being watched already, on the computer {host}.',
+    hint: 'Leave that one running, or end it there. If that computer was switched off or has crashed, wait: from {until} on it counts as gone.',
+  },
   'daemon-hangs': {
     code: 'BUSY',
     say: 'The background process (process {pid}) does not answer.',

@@ -4,6 +4,8 @@ import path from 'node:path';
 import lockfile from 'proper-lockfile';
 import * as v from 'valibot';
 import { outliveGitOf } from '../git/orphans.ts';
+import { Failure } from '../model/failures.ts';
+import { isoTime } from '../system/clock.ts';
 import { ifMissing, writeWhole } from '../system/disk.ts';
 import { isAlive } from '../system/process.ts';
 import { isNode } from '../system/processes.ts';
@@ -151,7 +153,8 @@ export async function alone<T>(
     const holder = await holderOf(project, job);
     const waited = performance.now() - start;
     if (holder === null) await fs.rm(lockPath, { recursive: true, force: true });
-    else if (waited >= (holder.pid === null ? withUnknownMs : patienceMs)) return { outcome: 'taken', pid: holder.pid };
+    else if (waited >= (holder.pid === null && holder.elsewhere === null ? withUnknownMs : patienceMs))
+      return { outcome: 'taken', pid: holder.pid };
     else await new Promise((done) => setTimeout(done, 100));
   }
 }
@@ -168,29 +171,42 @@ async function outliveLast(project: Pick<Project, 'root'>, job: Job, release: ()
   }
 }
 
-/** Who has the job now; null: nobody. `pid` is null where it cannot be told: on another computer, or its note is damaged. */
-export async function whoHas(
-  project: Pick<Project, 'root'>,
-  job: 'watch' | 'publish',
-): Promise<{ pid: number | null } | null> {
+export interface Holder {
+  /** Null where it cannot be told: on another computer, or its note is damaged. */
+  pid: number | null;
+  /** It has the folder open over a share; without a sign of life it counts as gone from `until` on. */
+  elsewhere: { host: string; until: string } | null;
+}
+
+/** Who has the job now; null: nobody. */
+export async function whoHas(project: Pick<Project, 'root'>, job: 'watch' | 'publish'): Promise<Holder | null> {
   return await holderOf(project, job);
 }
 
+/** Why a project cannot be watched, or left: by whom it is watched. */
+export async function alreadyWatched(project: Pick<Project, 'root'>): Promise<Failure> {
+  const holder = await whoHas(project, 'watch');
+  if (holder?.elsewhere) return new Failure('watched-elsewhere', { dir: project.root, ...holder.elsewhere });
+  return new Failure('already-watched', { dir: project.root, pid: holder?.pid ?? '?' });
+}
+
 /** Whose lock it is that lies there; null: nobody's, or one that was left behind. */
-async function holderOf(project: Pick<Project, 'root'>, job: Job): Promise<{ pid: number | null } | null> {
+async function holderOf(project: Pick<Project, 'root'>, job: Job): Promise<Holder | null> {
   const lock = await lookAt(lockFolder(project, job));
   if (lock === null) return null;
   const untouchedMs = Date.now() - lock.touchedAt;
   const read = await readRecord(project, noteFile(project, job), Note);
-  const unknown = { pid: null };
+  const unknown = { pid: null, elsewhere: null };
   if (read.state !== 'ok' || read.value.lock !== lock.identity) return untouchedMs < staleMs ? unknown : null;
   const { pid, host } = read.value;
-  const fresh = untouchedMs < 3 * timing[job].update;
-  if (host !== os.hostname()) return fresh ? unknown : null;
+  const freshMs = 3 * timing[job].update;
+  const fresh = untouchedMs < freshMs;
+  if (host !== os.hostname())
+    return fresh ? { pid: null, elsewhere: { host, until: isoTime(lock.touchedAt + freshMs) } } : null;
   // A folder that was away, with its disk or under another name, brings our own lock of that time back.
   if (!isAlive(pid) || (pid === process.pid && !held.has(lockFolder(project, job)))) return null;
   // After a restart, or a long time, another program has the number.
-  return fresh || (timing[job] !== short && (await isNode(pid))) ? { pid } : null;
+  return fresh || (timing[job] !== short && (await isNode(pid))) ? { pid, elsewhere: null } : null;
 }
 
 /** Inodes are used again; the time of birth, where the system keeps one, is not. */

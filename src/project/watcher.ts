@@ -41,17 +41,19 @@ export async function quietFor(project: Project, now: number): Promise<number | 
   return Math.max(0, now - Date.parse(read.value.workedAt) || 0);
 }
 
-/** What the watcher of a project is doing; `off` when no process watches. */
-export async function watcherStatus(project: Project): Promise<WatcherStatus & { pid: number | null }> {
+/** What the watcher of a project is doing; `off` when no process watches. `host`: the other computer on which it does. */
+export async function watcherStatus(
+  project: Project,
+): Promise<WatcherStatus & { pid: number | null; host: string | null }> {
   const [holder, paused] = await Promise.all([whoHas(project, 'watch'), pauseOf(project, Date.now())]);
+  const who = { pid: holder?.pid ?? null, host: holder?.elsewhere?.host ?? null };
   if (paused !== null) {
     const detail = paused.until === null ? 'until `oxenvcs resume`' : `until ${localTime(paused.until)}`;
-    return { state: 'paused', detail, pid: holder?.pid ?? null };
+    return { state: 'paused', detail, ...who };
   }
-  if (holder === null) return { state: 'off', detail: 'nobody watches this project', pid: null };
-  const { pid } = holder;
+  if (holder === null) return { state: 'off', detail: 'nobody watches this project', ...who };
   const read = await readRecord(project, file(project), Noted);
   return read.state === 'ok'
-    ? { state: read.value.state, detail: read.value.detail, pid }
-    : { state: 'clean', detail: '', pid };
+    ? { state: read.value.state, detail: read.value.detail, ...who }
+    : { state: 'clean', detail: '', ...who };
 }

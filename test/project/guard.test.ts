@@ -6,6 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { alone, untilKnownMs, whoHas } from '../../src/project/guard.ts';
 import { statePath } from '../../src/project/project.ts';
 import { exists } from '../../src/system/disk.ts';
+import { oxenvcs } from '../support/cli.ts';
 import { projectWithRemote } from '../support/project.ts';
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
@@ -60,6 +61,22 @@ test('a folder that was away and brings back the lock of that time is watched ag
   expect(again).toMatchObject({ outcome: 'done', value: { outcome: 'taken' } });
 });
 
+test('a project that another computer watches over a share is refused with where, and until when it is waited for', async () => {
+  const { project } = await projectWithRemote();
+  const lock = statePath(project, 'watch.lock');
+  await fs.mkdir(lock, { recursive: true });
+  const { ino, birthtimeNs } = await fs.stat(lock, { bigint: true });
+  const note = { v: 1, pid: process.pid, host: 'studio-mac', lock: `${ino}:${birthtimeNs}` };
+  await fs.writeFile(statePath(project, 'watch-holder.json'), JSON.stringify(note));
+  const refused = await oxenvcs(['watch'], { cwd: project.root });
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/on the computer studio-mac\.\n.*from 20/) });
+  const last = async (ms: number) => await fs.utimes(lock, new Date(), new Date(Date.now() - ms));
+  await last(890_000);
+  expect(await whoHas(project, 'watch')).toMatchObject({ elsewhere: { host: 'studio-mac' } });
+  await last(901_000);
+  expect(await alone(project, 'watch', 0, async () => 'ours')).toEqual({ outcome: 'done', value: 'ours' });
+});
+
 test('who watches is not forgotten because the note beside the lock is damaged, of another computer, or of an earlier holder', async () => {
   const { project } = await projectWithRemote();
   const note = statePath(project, 'publish-holder.json');
@@ -74,7 +91,7 @@ test('who watches is not forgotten because the note beside the lock is damaged, 
       JSON.stringify({ ...dead, lock: '1:2' }),
     ]) {
       await fs.writeFile(note, text);
-      expect(await whoHas(project, 'publish')).toEqual({ pid: null });
+      expect(await whoHas(project, 'publish')).toMatchObject({ pid: null });
       expect(await alone(project, 'publish', 0, async () => 'both')).toEqual({ outcome: 'taken', pid: null });
     }
     await fs.writeFile(note, JSON.stringify(dead));
