@@ -7,19 +7,22 @@ import { type KeeperEvent, startKeeper } from '../../src/background/keeper.ts';
 import { saysOpen } from '../../src/background/open.ts';
 import { profileNamed } from '../../src/daw/match.ts';
 import { generic } from '../../src/daw/generic.ts';
-import { git } from '../../src/git/run.ts';
+import { git, gitLine } from '../../src/git/run.ts';
+import { breakLock } from '../../src/lock/break.ts';
+import { loadView } from '../../src/lock/cache.ts';
 import { acquireLock } from '../../src/lock/lease.ts';
 import { cachedStatus } from '../../src/lock/status.ts';
-import { systemClock } from '../../src/system/clock.ts';
+import { lookAtLock } from '../../src/lock/view.ts';
+import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { fileRemote } from '../support/remotes.ts';
 import { type Member, team } from '../support/team.ts';
 
 const seconds = { hours: 1 / 3600, minutes: 1 / 60 };
 
 /** By the real clock: a lease of 2 s, so a beat every half second; given back after `idle` s; left alone after `maxIdle` s. */
-async function holder(how: 'hand' | 'save', { maxIdle = 60, idle = 1, quietMs = 0 } = {}) {
+async function holder(how: 'hand' | 'save', { maxIdle = 60, idle = 1, quietMs = 0, others = [] as string[] } = {}) {
   const remote = await fileRemote();
-  const [ann] = await team(remote.url, ['Ann']);
+  const [ann, ben] = await team(remote.url, ['Ann', ...others]);
   if (!ann) throw new Error('one was asked for');
   const lock = {
     ...ann.project.config.lock,
@@ -31,10 +34,16 @@ async function holder(how: 'hand' | 'save', { maxIdle = 60, idle = 1, quietMs = 
   const events: KeeperEvent[] = [];
   const keeper = startKeeper(ann.project, generic, systemClock, (event) => events.push(event), quietMs);
   onTestFinished(() => keeper.stop());
-  return { ann, keeper, told: () => events.map(({ event }) => event) };
+  return { ann, ben, keeper, begun: Date.now(), events, told: () => events.map(({ event }) => event) };
 }
 
 const generation = async ({ ctx }: Member) => (await cachedStatus(ctx)).lock?.generation ?? 0;
+
+/** Since when the holder's other computer may take the lock, as the remote is told; null: not. */
+const idleSince = async ({ ctx }: Member) => {
+  const { seen } = await loadView(ctx);
+  return seen.state === 'record' && seen.record.idleSince !== null ? Date.parse(seen.record.idleSince) : null;
+};
 
 /** As Qt's programs leave it beside a session that is open. */
 async function openMark({ project }: Member, pid = process.pid): Promise<string> {
@@ -44,11 +53,13 @@ async function openMark({ project }: Member, pid = process.pid): Promise<string>
 }
 
 test('a lock that was taken by hand is kept alive although nobody saves, and is not given back by itself', async () => {
-  const { ann, told } = await holder('hand');
+  const { ann, told, begun } = await holder('hand');
   // Three times as long as the idle time, and longer than the lease.
-  await expect.poll(async () => await generation(ann), { timeout: 30_000 }).toBeGreaterThan(7);
+  await expect.poll(async () => await generation(ann), { timeout: 30_000 }).toBeGreaterThan(5);
   expect((await cachedStatus(ann.ctx)).mine).toBe(true);
   expect(told()).toEqual([]);
+  // Their other computer may have it: all is published, and nobody has worked since it was begun.
+  expect(await idleSince(ann)).toBeLessThanOrEqual(begun);
 });
 
 test('a lock that was only taken to publish what lay there for days, or a new project, is given back at once', async () => {
@@ -61,12 +72,12 @@ test('while the DAW’s own lock file says that the session is open, or a versio
   const { ann, told } = await holder('save');
   const mark = await openMark(ann);
   await expect.poll(told).toEqual(['opened']);
-  await sleep(1800);
-  expect(told()).toEqual(['opened']);
+  await sleep(1400);
+  expect([told(), await idleSince(ann)]).toEqual([['opened'], null]);
   await git(ann.project.root, ['commit', '--quiet', '--allow-empty', '-m', 'not published']);
   await fs.rm(mark);
-  await sleep(1800);
-  expect(told()).toEqual(['opened']);
+  await sleep(1400);
+  expect([told(), await idleSince(ann)]).toEqual([['opened'], null]);
   await git(ann.project.root, ['push', '--quiet', 'origin', 'main']);
   await expect.poll(told, { timeout: 30_000 }).toEqual(['opened', 'lock-released']);
   expect((await cachedStatus(ann.ctx)).held).toBe(false);
@@ -82,6 +93,58 @@ test('a machine that was left on with the session open lets the lock run out, sa
   expect(told()).toEqual(['opened', 'lock-idle']);
   keeper.active();
   await expect.poll(async () => await generation(ann), { timeout: 30_000 }).toBeGreaterThan(last);
+});
+
+test('a lock that somebody breaks while nobody publishes is told as lost, with who did it and why', async () => {
+  const { ben, events } = await holder('hand', { others: ['Ben'] });
+  if (!ben) throw new Error('two were asked for');
+  await breakLock(ben.ctx, { reason: 'on a plane' });
+  await expect
+    .poll(() => events, { timeout: 30_000 })
+    .toMatchObject([{ event: 'lock-lost', failure: { details: { name: 'Ben', reason: 'on a plane' } } }]);
+});
+
+test('while nobody has the lock it is seldom looked at, and one that is taken by hand is kept alive all the same', async () => {
+  const remote = await fileRemote();
+  const [ann] = await team(remote.url, ['Ann']);
+  if (!ann) throw new Error('one was asked for');
+  // What is known is that it is free.
+  await lookAtLock(ann.ctx);
+  const begun = systemClock.monotonic();
+  const waits: number[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    monotonic: () => systemClock.monotonic() - begun,
+    sleep: async (ms, signal) => {
+      waits.push(ms);
+      await systemClock.sleep(ms, signal);
+    },
+  };
+  const keeper = startKeeper(ann.project, generic, clock, () => undefined);
+  onTestFinished(() => keeper.stop());
+  await expect.poll(() => waits.length).toBe(1);
+  expect(waits[0]).toBeGreaterThan(60_000);
+  // A sign of work is looked into at once.
+  keeper.active();
+  await expect.poll(() => waits.length).toBe(2);
+  await acquireLock(ann.ctx, { how: 'hand', leaseMs: 2000 });
+  keeper.look();
+  await expect.poll(async () => await generation(ann), { timeout: 30_000 }).toBeGreaterThan(2);
+  // It does not wait for its next look.
+  await keeper.stop();
+  expect((await cachedStatus(ann.ctx)).mine).toBe(true);
+});
+
+test('what goes wrong is told once, not at each look, and goes by itself', async () => {
+  const { ann, told } = await holder('save');
+  const url = await gitLine(ann.project.root, ['remote', 'get-url', 'origin']);
+  await git(ann.project.root, ['remote', 'remove', 'origin']);
+  await expect.poll(told, { timeout: 30_000 }).toEqual(['trouble']);
+  await sleep(700);
+  expect(told()).toEqual(['trouble']);
+  await git(ann.project.root, ['remote', 'add', 'origin', url]);
+  await git(ann.project.root, ['fetch', '--quiet', 'origin']);
+  await expect.poll(told, { timeout: 30_000 }).toEqual(['trouble', 'lock-released']);
 });
 
 test('a lock file that a crash has left behind, or another computer on a share, does not count as open', () => {

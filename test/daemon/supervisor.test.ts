@@ -12,14 +12,18 @@ import { diskProgram } from '../../src/system/priority.ts';
 import { until, user } from '../support/daemon.ts';
 import { sandbox } from '../support/sandbox.ts';
 
-/** Waits are over at once, and are noted. */
-function hurried(): { clock: Clock; waits: number[] } {
+/** Waits are over at once, and are noted. `pass`: so much time went by, ms. */
+function hurried(): { clock: Clock; waits: number[]; pass: (ms: number) => void } {
   const waits: number[] = [];
+  let passed = 0;
   const sleep = async (ms: number, signal?: AbortSignal) => {
     waits.push(ms);
     await systemClock.sleep(Math.min(ms, 5), signal);
   };
-  return { waits, clock: { ...systemClock, sleep } };
+  const pass = (ms: number) => {
+    passed += ms;
+  };
+  return { waits, pass, clock: { ...systemClock, monotonic: () => systemClock.monotonic() + passed, sleep } };
 }
 
 async function projects(names: string[]): Promise<string[]> {
@@ -64,10 +68,118 @@ test('a project that fails is begun anew, ever more seldom, and told; the others
   expect(states(supervisor)).toEqual({ good: 'watched', bad: 'watched' });
 });
 
+test('one that failed at once is waited for up to a quarter of an hour, one that went well for a minute seconds, one that others watch 5 s', async () => {
+  const [root = ''] = await projects(['bad']);
+  const { clock, waits, pass } = hurried();
+  let begun = 0;
+  const { supervisor, told } = start(clock, async (_, { signal }) => {
+    begun += 1;
+    if (begun === 15) pass(60_001);
+    if (begun === 17) throw new Failure('already-watched', { dir: root, pid: 7 });
+    if (begun < 18) throw new Failure('no-git');
+    await forever(signal);
+  });
+  supervisor.tendTo([root]);
+  await until('it is begun often enough', async () => begun === 18);
+  const retries = waits.slice(1);
+  for (const ms of retries.slice(10, 14)) {
+    expect(ms).toBeGreaterThanOrEqual(450_000);
+    expect(ms).toBeLessThanOrEqual(900_000);
+  }
+  for (const [n, ms] of retries.slice(14, 16).entries()) expect(ms).toBeLessThanOrEqual(2000 * 2 ** n);
+  expect(retries.slice(16)).toEqual([5000]);
+  expect(told.at(-1)?.[1]).toMatchObject({ event: 'failing', failure: { row: 'already-watched' }, retryMs: 5000 });
+});
+
+test('what becomes of a project is in the list: paused, resumed, failing and why, absent; its end is no failure', async () => {
+  const roots = await projects(['one', 'two']);
+  const watched: ({ fail: (error: Error) => void } & Parameters<WatchProject>[1])[] = [];
+  const { supervisor, told } = start(systemClock, async (_, ports) => {
+    await new Promise<void>((resolve, reject) => {
+      watched.push({ ...ports, fail: reject });
+      ports.signal.addEventListener('abort', () => resolve());
+    });
+  });
+  supervisor.tendTo(roots);
+  await until('both are begun', async () => watched.length === 2);
+  const list = () => supervisor.states().map(({ state, detail }) => [state, detail]);
+  const [one, two] = watched;
+  one?.tell({ event: 'paused', until: null });
+  expect(list()).toEqual([
+    ['paused', expect.stringContaining('`oxenvcs resume`')],
+    ['watched', ''],
+  ]);
+  one?.tell({ event: 'resumed' });
+  expect(list()[0]).toEqual(['watched', '']);
+  one?.fail(new Failure('no-git'));
+  await until('it waits', async () => list()[0]?.[0] === 'failing');
+  expect(list()[0]?.[1]).toBe(new Failure('no-git').message);
+  await fs.rm(path.join(roots[1] ?? '', '.git'), { recursive: true });
+  two?.fail(new Failure('folder-vanished', { dir: roots[1] }));
+  await until('it is missed', async () => list()[1]?.[0] === 'absent');
+  const before = told.map(([name, { event }]) => `${name} ${event}`);
+  expect(before).toEqual(['one paused', 'one resumed', 'one failing', 'two absent']);
+  await fs.mkdir(path.join(roots[1] ?? '', '.git'));
+  await until('it is begun anew', async () => watched.length === 3);
+  await supervisor.stop();
+  expect([told.length, watched.length]).toEqual([before.length, 3]);
+});
+
+test('a disk that is mounted over its folder, of which nobody tells, is found in half a minute, and one whose folders come with it at once', async () => {
+  const [mounted = ''] = await projects(['mounted']);
+  await fs.rm(path.join(mounted, '.git'), { recursive: true });
+  const begun: string[] = [];
+  const watchIt: WatchProject = async (root, { signal }) => {
+    begun.push(path.basename(root));
+    await forever(signal);
+  };
+  const { clock, waits } = hurried();
+  start(clock, watchIt).supervisor.tendTo([mounted]);
+  await until('it is missed', async () => waits.includes(30_000));
+  await fs.mkdir(path.join(mounted, '.git'));
+  await until('it is found', async () => begun.length === 1);
+  expect(Math.max(...waits)).toBe(30_000);
+  // By the real clock that would be long.
+  const plugged = path.join(path.dirname(mounted), 'disk', 'Songs', 'plugged');
+  const { supervisor, told } = start(systemClock, watchIt);
+  supervisor.tendTo([plugged]);
+  await until('it is missed', async () => told.length === 1);
+  await fs.mkdir(path.join(plugged, '.git'), { recursive: true });
+  await until('it is found', async () => begun.length === 2);
+});
+
+test('a folder that may not be looked into is no unplugged disk: what is wrong with it is told', async () => {
+  const loop = path.join(await sandbox(), 'loop');
+  await fs.symlink(loop, loop);
+  const { supervisor, told } = start(hurried().clock, async () => {
+    throw new Failure('no-rights', { detail: 'it may not be read' });
+  });
+  supervisor.tendTo([loop]);
+  await until('it is told', async () => told.length > 0);
+  expect(told[0]?.[1]).toMatchObject({ event: 'failing', failure: { row: 'no-rights' } });
+});
+
+test('many do not begin at once, and one that is let go before its turn never does', async () => {
+  const roots = await projects(['a', 'b', 'c']);
+  const { clock, waits } = hurried();
+  const begun: string[] = [];
+  const { supervisor } = start(
+    { ...clock, sleep: async (ms, signal) => await clock.sleep(ms * 1e6, signal) },
+    async (root, { signal }) => {
+      begun.push(path.basename(root));
+      await forever(signal);
+    },
+  );
+  supervisor.tendTo(roots);
+  expect(waits.map((ms) => ms / 1e6)).toEqual([0, 30, 60]);
+  await supervisor.stop();
+  expect(begun).toEqual([]);
+});
+
 test('what a project throws where nobody catches it ends its watch alone, and it is begun anew', async () => {
   const roots = await projects(['good', 'bad']);
   const begun: string[] = [];
-  const { supervisor } = start(hurried().clock, async (root, { signal }) => {
+  const { supervisor, told } = start(hurried().clock, async (root, { signal }) => {
     begun.push(path.basename(root));
     await forever(signal);
   });
@@ -77,25 +189,30 @@ test('what a project throws where nobody catches it ends its watch alone, and it
   supervisor.crashed('/not/known', new Error('in a timer'));
   await until('it is begun anew', async () => begun.length === 3);
   expect(begun.toSorted()).toEqual(['bad', 'bad', 'good']);
+  expect(told).toMatchObject([['bad', { event: 'failing', failure: { details: { detail: 'in a timer' } } }]]);
 });
 
-test('whose work it was that threw is known, in timers and in promises; too much of nobody’s is the end', async () => {
+test('whose work it was that threw is known, in timers and in promises; too much of nobody’s within a minute is the end', async () => {
   const bundle = path.join(await sandbox(), 'worker.mjs');
   const entry = path.resolve(import.meta.dirname, '../support/crash-worker.ts');
   await build({ entryPoints: [entry], outfile: bundle, bundle: true, platform: 'node', format: 'esm' });
   const { exitCode, stdout } = await run(process.execPath, [bundle], { cwd: os.tmpdir(), env: process.env });
   const lines = stdout.toString().trim().split('\n');
   expect(lines.slice(0, 3).toSorted()).toEqual(['one: in a timer', 'one: later', 'two: in a promise']);
-  expect(lines.slice(3)).toEqual([...Array<string>(6).fill('nobody: stray'), 'gave up']);
+  const stray = [...Array<string>(5).fill('nobody: long ago'), ...Array<string>(6).fill('nobody: stray')];
+  expect(lines.slice(3)).toEqual([...stray, 'gave up']);
   expect(exitCode).toBe(3);
 });
 
 test('a project that is lent is not begun before it is given back, nor one that is forgotten', async () => {
   const [root = ''] = await projects(['one']);
-  let running = 0;
+  let [running, begun] = [0, 0];
   const { supervisor } = start(hurried().clock, async (_, { signal }) => {
     running += 1;
+    begun += 1;
     await forever(signal);
+    // Its last saves become versions.
+    await systemClock.sleep(20);
     running -= 1;
   });
   supervisor.tendTo([root]);
@@ -110,6 +227,19 @@ test('a project that is lent is not begun before it is given back, nor one that 
   await until('it is taken back', async () => running === 1);
   await supervisor.forget(root);
   expect({ running, ...states(supervisor) }).toEqual({ running: 0 });
+  // One that is watched in the foreground, but not registered, is nobody's here.
+  const third = new AbortController();
+  await supervisor.lend(root, third.signal);
+  expect(states(supervisor)).toEqual({});
+  third.abort();
+  supervisor.tendTo([root]);
+  await until('it is begun anew', async () => running === 1);
+  // Left, and made a project again before it has ended.
+  supervisor.tendTo([]);
+  supervisor.tendTo([root]);
+  await until('it is begun once more', async () => begun === 4 && running === 1);
+  await supervisor.stop();
+  expect(running).toBe(0);
 });
 
 test.runIf(process.platform === 'linux')('the background process waits for everybody else', async () => {
