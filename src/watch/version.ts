@@ -26,13 +26,16 @@ export function takeIn(known: Known, captured: readonly Captured[], moved: reado
   }
   const version = openVersion(known, now);
   const entries = new Map(version.captured);
+  // Until the next look tells what is left.
+  const room = { ...known.room };
   for (const file of captured) {
     const tracked = files.get(file.path);
     if (tracked === undefined || tracked.stat === null || torn.has(tracked.unit)) continue;
+    room.sessions -= Number(tracked.stat.size);
     entries.set(file.path, { file, stat: tracked.stat, writing: known.open.has(file.path) });
   }
   if (entries.size === 0) return { ...known, files };
-  return withLast({ ...known, files }, { ...version, captured: entries });
+  return withLast({ ...known, files, room }, { ...version, captured: entries });
 }
 
 /** A session file that is gone, and stayed so for the quiet time, belongs to the save as well. */
@@ -65,7 +68,7 @@ function withLast(known: Known, version: Version): Known {
 export function toOutlive({ times }: Rules, known: Known, now: number): PendingSave[] {
   const { making, versions } = known;
   const [first] = versions;
-  const inAMoment = versions.length === 1 && making?.of === 'the oldest' && first?.sealed === false;
+  const inAMoment = making?.of === 'the oldest' && first?.sealed === false;
   if (inAMoment && now - making.since < times.moment) return [];
   return versions.map(({ captured, deleted }) => ({
     captured: [...captured.values()].map(({ file, stat }) => ({ file, stat })),

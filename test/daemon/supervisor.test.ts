@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks';
 import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -37,6 +38,17 @@ function start(clock: Clock, watchProject: WatchProject): { supervisor: Supervis
   const supervisor = supervise({ clock, watchProject, tell: (root, event) => told.push([path.basename(root), event]) });
   onTestFinished(async () => await supervisor.stop());
   return { supervisor, told };
+}
+
+/** What is being watched in this process, of all that is from now on. */
+function fileWatches(): Set<number> {
+  const open = new Set<number>();
+  const hook = createHook({
+    init: (id, type) => void (type === 'FSEVENTWRAP' && open.add(id)),
+    destroy: (id) => void open.delete(id),
+  }).enable();
+  onTestFinished(() => void hook.disable());
+  return open;
 }
 
 const forever = async (signal: AbortSignal) =>
@@ -122,7 +134,7 @@ test('what becomes of a project is in the list: paused, resumed, failing and why
   await fs.mkdir(path.join(roots[1] ?? '', '.git'));
   await until('it is begun anew', async () => watched.length === 3);
   await supervisor.stop();
-  expect([told.length, watched.length]).toEqual([before.length, 3]);
+  expect([told.length, watched.length, list()]).toEqual([before.length, 3, []]);
 });
 
 test('a disk that is mounted over its folder, of which nobody tells, is found in half a minute, and one whose folders come with it at once', async () => {
@@ -134,11 +146,14 @@ test('a disk that is mounted over its folder, of which nobody tells, is found in
     await forever(signal);
   };
   const { clock, waits } = hurried();
+  const watches = fileWatches();
   start(clock, watchIt).supervisor.tendTo([mounted]);
   await until('it is missed', async () => waits.includes(30_000));
   await fs.mkdir(path.join(mounted, '.git'));
   await until('it is found', async () => begun.length === 1);
   expect(Math.max(...waits)).toBe(30_000);
+  // For months, perhaps.
+  await until('nothing is left of the looking', async () => watches.size === 0);
   // By the real clock that would be long.
   const plugged = path.join(path.dirname(mounted), 'disk', 'Songs', 'plugged');
   const { supervisor, told } = start(systemClock, watchIt);

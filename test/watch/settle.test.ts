@@ -80,6 +80,13 @@ test('a take that never ends holds a save for 2 minutes, no longer', () => {
   expect(m.told).toEqual(['Song.als@1 …Take.wav']);
 });
 
+test('a take that takes the place of one that was just removed is waited for as any other', () => {
+  const m = new Machine();
+  m.watch(0, 1, { 'Song.als': 1, 'Take.wav': null });
+  for (let at = 2; at < 30; at += 2.7) m.look(at, { 'Song.als': 1, 'Take.wav': Math.ceil(at) });
+  expect([m.told, m.name]).toEqual([[], 'held: take-grows']);
+});
+
 test('small files that never rest hold a save for 15 s, no longer', () => {
   const m = new Machine();
   for (let at = 0; at < 18; at++) m.look(at, { 'Song.als': 1, 'plugin.log': 10 + at });
@@ -105,6 +112,18 @@ test('a package is captured as one, when all of it is quiet', () => {
   expect(m.told).toEqual([]);
   m.look(8, { [data]: 2, [plist]: 2 });
   expect(m.told).toEqual([`${data}@2 ${plist}@2`]);
+});
+
+test('a package waits for a temporary file of any of its folders, also beside a file that has rested for long', () => {
+  const m = new Machine('logic');
+  const data = 'Song.logicx/Alternatives/000/ProjectData';
+  const plist = 'Song.logicx/Resources/ProjectInformation.plist';
+  for (let at = 0; at < 70; at++) m.look(at, { [data]: 1, [plist]: at + 1 });
+  for (let at = 70; at < 90; at++)
+    m.look(at, { [data]: 1, [plist]: 70 }, { temporary: { 'Song.logicx/Alternatives/000/x.tmp': at } });
+  expect(m.captures).toEqual([]);
+  m.watch(90, 93, { [data]: 90, [plist]: 70 });
+  expect(m.told).toEqual([`${data}@90 ${plist}@70`]);
 });
 
 test('a temporary file beside a session delays it; one that was left behind does not', () => {
@@ -155,6 +174,14 @@ test('an idle descriptor holds a session for a minute, no longer', () => {
   expect(m.told).toEqual(['Song.als@1']);
 });
 
+test('a session that has rested for a minute is a save, though it is open all the time and the version waits for a take', () => {
+  const m = new Machine();
+  for (let at = 0; at < 90; at++) m.look(at, { 'Song.als': 1, 'Take.wav': 10 + at }, { open: ['Song.als'] });
+  expect(m.told).toEqual([]);
+  m.look(90, { 'Song.als': 2, 'Take.wav': 100 }, { open: ['Song.als'] });
+  expect(m.told).toEqual(['Song.als@1 …Take.wav']);
+});
+
 test('a session that was closed and is written again is a newer save', () => {
   const m = new Machine();
   m.watch(0, 5, { 'Song.als': 1, 'Take.wav': 1 }, { open: ['Song.als'] });
@@ -175,6 +202,8 @@ test('a database is never taken while it is open, however long', () => {
   m.watch(0, 500, { 'Song.aup3': 1 }, { open: ['Song.aup3'] });
   expect(m.name).toBe('held: file-open');
   expect(m.told).toEqual([]);
+  // Nobody tells that it was closed.
+  expect(m.next).toBe(503);
   m.look(501, { 'Song.aup3': 1 });
   expect(m.told).toEqual(['Song.aup3@1']);
 });
@@ -229,10 +258,11 @@ test('a session that is deleted while its version waits keeps that version', () 
 
 test('a deletion that waits to be committed is committed once', () => {
   const m = new Machine();
-  m.outcomes.push({ outcome: 'later', reason: 'a merge' }, { outcome: 'later', reason: 'a merge' });
+  m.outcomes.push(...Array.from({ length: 4 }, () => ({ outcome: 'later', reason: 'a merge' }) as const));
   m.watch(0, 4, { 'Old.als': null });
-  m.watch(5, 12, { 'Old.als': null, 'New.als': 1 });
-  expect(m.told.slice(2)).toEqual(['-Old.als', 'New.als@1']);
+  // Captured while the other waits.
+  m.watch(5, 20, { 'Old.als': null, 'New.als': 1 });
+  expect(m.told.slice(4)).toEqual(['-Old.als', 'New.als@1']);
 });
 
 test('a take that somebody has just removed is not called incomplete', () => {
@@ -262,6 +292,10 @@ test('versions of media only are at least 10 s apart', () => {
   expect(m.next).toBe(13);
   m.look(13, { 'Take2.wav': 1 });
   expect(m.told).toEqual(['Take1.wav@1', 'Take2.wav@1']);
+  // One of a save counts for nothing.
+  m.watch(20, 23, { 'Song.als': 1 });
+  m.watch(24, 27, { 'Take3.wav': 1 });
+  expect(m.told.slice(2)).toEqual(['Song.als@1', 'Take3.wav@1']);
 });
 
 test('media do not become a version of their own while another take grows', () => {
@@ -290,6 +324,16 @@ test('while a version is made for minutes every save is captured, and becomes a 
   expect(m.look(26, {})).toBe('clean');
 });
 
+test('sessions that are saved together while a version is made are one version', () => {
+  const m = new Machine('ardour');
+  m.slow = true;
+  m.watch(0, 3, { 'Song.ardour': 1 });
+  m.watch(4, 5, { 'Song.ardour': 2 });
+  m.watch(6, 9, { 'Song.ardour': 2, 'Song-mix2.ardour': 1 });
+  m.finish();
+  expect(m.told).toEqual(['Song.ardour@1', 'Song.ardour@2 Song-mix2.ardour@1']);
+});
+
 test('a session that settles while a version is made that could not wait for it does not vanish into that version', () => {
   const m = new Machine();
   m.slow = true;
@@ -298,6 +342,17 @@ test('a session that settles while a version is made that could not wait for it 
   m.watch(19, 22, { 'Song.als': 1, 'Other.als': 28 });
   m.finish();
   expect(m.told).toEqual(['Song.als@1', 'Other.als@28']);
+});
+
+test('a version that cannot be made does not wait anew for its take when the next save is captured already', () => {
+  const m = new Machine();
+  m.slow = true;
+  for (let at = 0; at < 19; at++) m.look(at, { 'Song.als': 1, 'Take.wav': 1, 'Other.als': 10 + at });
+  m.watch(19, 22, { 'Song.als': 1, 'Take.wav': 1, 'Other.als': 28 });
+  expect(m.told).toEqual(['Song.als@1 Take.wav@1']);
+  m.finish({ outcome: 'moved', paths: ['Take.wav'] });
+  m.finish();
+  expect(m.told.slice(1)).toEqual(['Song.als@1 …Take.wav']);
 });
 
 test('a save over one that is still open while its version is made in the end is a version of its own', () => {
@@ -350,6 +405,14 @@ test('captured saves outlive the process, but for one that is a version in a mom
   m.watch(6, 15, { 'Song.als': 1, 'Take.wav': 1 });
   expect(m.name).toBe('committing');
   expect([kept(), m.next]).toEqual([[], 16]);
+  // Saved over: now it lies nowhere else.
+  const over = new Machine();
+  over.slow = true;
+  over.watch(0, 15, { 'Song.als': 1, 'Take.wav': 1, 'Old.als': null });
+  over.look(15.5, { 'Song.als': 2, 'Take.wav': 1, 'Old.als': null });
+  expect(toOutlive(over.rules, over.state.known, 15_500)).toMatchObject([
+    { captured: [{ file: { oid: 'Song.als@1' } }], deleted: ['Old.als'] },
+  ]);
   m.look(16, { 'Song.als': 1, 'Take.wav': 1 });
   expect(kept()).toEqual(['Song.als@1']);
   m.watch(17, 20, { 'Song.als': 2, 'Take.wav': 1 });
@@ -391,6 +454,10 @@ test('while no version can be made it backs off, and every save made meanwhile f
   expect(tries).toEqual([3, 4, 6, 10, 18, 34, 64]);
   expect(m.told.slice(6)).toEqual(['Song.als@1', 'Song.als@2', 'Song.als@3']);
   expect(m.name).toBe('clean');
+  // The next time it begins with a second again.
+  m.outcomes.push({ outcome: 'later', reason: 'another merge' });
+  m.watch(100, 104, { 'Song.als': 4 });
+  expect([m.told.slice(9), m.name]).toEqual([['Song.als@4', 'Song.als@4'], 'clean']);
 });
 
 test('what moves while it is committed settles anew', () => {
@@ -427,6 +494,16 @@ test('a session that moves while it is captured settles anew', () => {
   expect(m.told).toEqual([]);
   m.watch(6, 7, { 'Song.als': 2 });
   expect(m.told).toEqual(['Song.als@2']);
+});
+
+test('media are no version of their own while the session beside them cannot be stored for it keeps moving', () => {
+  const m = new Machine();
+  m.slippery.add('Song.als');
+  m.watch(0, 40, { 'Song.als': 1, 'Take.wav': 1 });
+  expect([m.told, m.name]).toEqual([[], 'settling']);
+  m.slippery.clear();
+  m.watch(41, 44, { 'Song.als': 1, 'Take.wav': 1 });
+  expect(m.told).toEqual(['Song.als@1 Take.wav@1']);
 });
 
 test('a file that git goes on calling different is committed once, until it is written again', () => {
@@ -578,9 +655,11 @@ test('with unknown software every file but media is a session', () => {
 
 test('what is kept free of the disk is not used for takes: the save is versioned without them, and they follow', () => {
   const m = new Machine();
-  const files = { 'Song.als': nth(1, 10), 'Big.wav': nth(1, 1000), 'Small.wav': nth(1, 100), 'preset.fxp': nth(1, 30) };
+  const takes = { 'Big.wav': nth(1, 1000), 'Small.wav': nth(1, 100), 'Mid.wav': nth(1, 450) };
+  const files = { 'Song.als': nth(1, 10), ...takes, 'preset.fxp': nth(1, 30) };
   m.watch(0, 15, files, { room: { media: 500, sessions: 2000 } });
-  expect(m.told).toEqual(['Song.als@1 Small.wav@1 preset.fxp@1 +Big.wav']);
+  // One beside the other there is no room for the third.
+  expect(m.told).toEqual(['Song.als@1 Small.wav@1 preset.fxp@1 +Big.wav +Mid.wav']);
   expect(m.look(16, { 'Big.wav': nth(1, 1000) }, { room: { media: 400, sessions: 1900 } })).toBe('held: no-room');
   // Nobody tells when there is room again.
   expect(m.next).toBe(46);
@@ -601,6 +680,12 @@ test('a session for which there is no room waits, a package as a whole, and says
   expect(m.told).toEqual(['Other.als@1']);
   m.look(60, files);
   expect(m.told.at(-1)).toBe(`${data}@1 ${plist}@1`);
+  // Each alone would find room.
+  const two = new Machine();
+  const both = { 'A.als': nth(1, 60), 'B.als': nth(1, 60) };
+  two.watch(0, 3, both, { room });
+  two.watch(4, 20, both, { room: { media: -65, sessions: 40 } });
+  expect(two.captures.map(({ path }) => path)).toEqual(['A.als']);
 });
 
 test('what is gone takes no room', () => {
