@@ -83,7 +83,7 @@ test('a take that never ends holds a save for 2 minutes, no longer', () => {
 test('a take that takes the place of one that was just removed is waited for as any other', () => {
   const m = new Machine();
   m.watch(0, 1, { 'Song.als': 1, 'Take.wav': null });
-  for (let at = 2; at < 30; at += 2.7) m.look(at, { 'Song.als': 1, 'Take.wav': Math.ceil(at) });
+  for (let at = 2; at < 30; at++) m.look(at, { 'Song.als': 1, 'Take.wav': 1 + Math.floor(at / 6) });
   expect([m.told, m.name]).toEqual([[], 'held: take-grows']);
 });
 
