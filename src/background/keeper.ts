@@ -85,7 +85,7 @@ export function startKeeper(
 
   const activity = (): Activity => {
     // For others the machine is idle after a tenth of the time after which the lock goes back by itself.
-    const idle = published && idleForMs() > idleLimitMs / 10;
+    const idle = published && !open && idleForMs() > idleLimitMs / 10;
     return { idleForMs: leftForMs(), idleSince: idle ? clock.now() - idleForMs() : null };
   };
 
