@@ -104,7 +104,7 @@ test('one that failed at once is waited for up to a quarter of an hour, one that
 });
 
 test('what becomes of a project is in the list: paused, resumed, failing and why, absent; its end is no failure', async () => {
-  const roots = await projects(['one', 'two']);
+  const [first = '', second = ''] = await projects(['one', 'two']);
   const watched: ({ fail: (error: Error) => void } & Parameters<WatchProject>[1])[] = [];
   const { supervisor, told } = start(systemClock, async (_, ports) => {
     await new Promise<void>((resolve, reject) => {
@@ -112,7 +112,7 @@ test('what becomes of a project is in the list: paused, resumed, failing and why
       ports.signal.addEventListener('abort', () => resolve());
     });
   });
-  supervisor.tendTo(roots);
+  supervisor.tendTo([first, second]);
   await until('both are begun', async () => watched.length === 2);
   const list = () => supervisor.states().map(({ state, detail }) => [state, detail]);
   const [one, two] = watched;
@@ -126,12 +126,12 @@ test('what becomes of a project is in the list: paused, resumed, failing and why
   one?.fail(new Failure('no-git'));
   await until('it waits', async () => list()[0]?.[0] === 'failing');
   expect(list()[0]?.[1]).toBe(new Failure('no-git').message);
-  await fs.rm(path.join(roots[1] ?? '', '.git'), { recursive: true });
-  two?.fail(new Failure('folder-vanished', { dir: roots[1] }));
+  await fs.rm(path.join(second, '.git'), { recursive: true });
+  two?.fail(new Failure('folder-vanished', { dir: second }));
   await until('it is missed', async () => list()[1]?.[0] === 'absent');
   const before = told.map(([name, { event }]) => `${name} ${event}`);
   expect(before).toEqual(['one paused', 'one resumed', 'one failing', 'two absent']);
-  await fs.mkdir(path.join(roots[1] ?? '', '.git'));
+  await fs.mkdir(path.join(second, '.git'));
   await until('it is begun anew', async () => watched.length === 3);
   await supervisor.stop();
   expect([told.length, watched.length, list()]).toEqual([before.length, 3, []]);
