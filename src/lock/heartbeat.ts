@@ -109,16 +109,16 @@ export type WithLease<T> =
 
 /**
  * Runs `work` while holding the lock. Its signal is aborted, with the Failure as its reason, when the lock is lost. A
- * lock that was taken here (`isNew`) is given back afterwards.
+ * lock that no person has taken by hand is given back afterwards (`goesBack`), also one that was taken before for a commit.
  */
 export async function withLease<T>(
   ctx: LockContext,
   wanted: Wanted,
-  work: (signal: AbortSignal, held: Held, isNew: boolean) => Promise<T>,
+  work: (signal: AbortSignal, held: Held, goesBack: boolean) => Promise<T>,
 ): Promise<WithLease<T>> {
   const got = await acquireLock(ctx, wanted);
   if ('failure' in got) return got;
-  const isNew = got.outcome !== 'already-mine';
+  const goesBack = got.held.record.how !== 'hand';
   const stop = new AbortController();
   const lost = new AbortController();
   const activity = () => ({ idleForMs: 0, idleSince: null });
@@ -128,7 +128,7 @@ export async function withLease<T>(
     return end;
   });
   try {
-    const value = await work(lost.signal, got.held, isNew);
+    const value = await work(lost.signal, got.held, goesBack);
     stop.abort();
     return { outcome: 'done', value, end: await beating };
   } finally {
@@ -136,6 +136,6 @@ export async function withLease<T>(
     const end = await beating;
     // The work may have given it back itself.
     const isOurs = verdictOn(ctx, await loadView(ctx)).is === 'mine';
-    if (isNew && isOurs && end.why === 'stopped') await releaseLock(ctx);
+    if (goesBack && isOurs && end.why === 'stopped') await releaseLock(ctx);
   }
 }

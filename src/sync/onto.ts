@@ -77,13 +77,13 @@ export async function ontoBranch(
   return await publishCommit(ctx, commit, sending);
 }
 
-/** Takes the lock for this one push, and gives it back afterwards, unless it was ours before. */
+/** Takes the lock for this one push, and gives it back afterwards, unless a person has taken it by hand. */
 async function publishUnderLease(project: Project, ctx: LockContext, tip: string, sending: Sending): Promise<Pushed> {
   // Should it be lost meanwhile, the push is not cut off: its parts serve the rescue branch, and the fence holds.
   const leased = await withLease(
     ctx,
     { how: 'save', tip },
-    async (_, __, isNew) => await publishCommit(ctx, tip, sending, isNew),
+    async (_, __, goesBack) => await publishCommit(ctx, tip, sending, goesBack),
   );
   if (leased.outcome === 'done') {
     await endIntents(project);

@@ -1,11 +1,13 @@
 import { loadView } from '../lock/cache.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
+import { releaseLock } from '../lock/lease.ts';
 import { git } from '../git/run.ts';
-import { failureOf, lookAtLock } from '../lock/view.ts';
+import { failureOf, lookAtLock, verdictOn } from '../lock/view.ts';
 import { Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
 import { away } from '../network/away.ts';
 import { withSharedConnection } from '../network/share.ts';
+import { whoHas } from '../project/guard.ts';
 import { type Project, refCommit, remoteBranchRef, remoteUrl } from '../project/project.ts';
 import { publishPrepared } from '../push/prepare.ts';
 import { readRescue, type Rescue, rescueBranch } from '../project/rescue.ts';
@@ -49,9 +51,15 @@ export async function publishQueue(project: Project, ports: PublishPorts): Promi
   }
 }
 
-/** A `git push` by hand leaves its parts on the remote: no hook runs after it. */
+/** A `git push` by hand leaves its parts on the remote, and the lock with us: no hook runs after it. */
 async function tidyAfterPushByHand(project: Project, { clock, signal }: PublishPorts): Promise<void> {
-  if ((await remoteUrl(project)) !== null) await tidy(await lockContext(project, clock, signal));
+  if ((await remoteUrl(project)) === null) return;
+  const ctx = await lockContext(project, clock, signal);
+  await tidy(ctx);
+  const verdict = verdictOn(ctx, await loadView(ctx));
+  const isLeft = verdict.is === 'mine' && verdict.held.record.how !== 'hand';
+  // Where it cannot be given back now it runs out by itself.
+  if (isLeft && (await whoHas(project, 'watch')) === null) await releaseLock(ctx);
 }
 
 async function onePass(

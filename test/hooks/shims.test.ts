@@ -8,6 +8,7 @@ import { listQueue } from '../../src/queue/entries.ts';
 import { installHooks } from '../../src/setup/hooks.ts';
 import { run } from '../../src/system/process.ts';
 import { byHand, setUp, song } from '../setup/helpers.ts';
+import { oxenvcs } from '../support/cli.ts';
 import { fileRemote, httpRemote } from '../support/remotes.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 import { type Member, team } from '../support/team.ts';
@@ -126,6 +127,13 @@ describe('pre-commit', () => {
     expect(Date.parse(status.lock?.expiresAt ?? '') - Date.now()).toBeLessThanOrEqual(30 * 60_000);
     await withoutProgram(root);
     expect(await byHand(root, commit)).toEqual({ code: 0, stdout: '', stderr: '' });
+    // Published without a watcher it goes back at once, also after a push by git, which runs no hook afterwards.
+    const isHeld = async () => (await lockStatus(ann.ctx)).status.held;
+    expect(await oxenvcs(['push'], { cwd: root })).toMatchObject({ code: 0 });
+    expect(await isHeld()).toBe(false);
+    await acquireLock(ann.ctx, { how: 'save' });
+    expect(await oxenvcs(['sync'], { cwd: root })).toMatchObject({ code: 0 });
+    expect(await isHeld()).toBe(false);
   });
 
   it('stops a commit while somebody else holds the lock, and only that: who, where, since when, how to go on', async () => {

@@ -189,11 +189,16 @@ test('work under a lease is told when the lock is lost, and why', async () => {
   expect(done.outcome === 'done' && done.value).toMatch(/taken from you by Ben: sorry/);
 });
 
-test('a lock that was taken for some work is given back after it, also when the work fails', async () => {
+test('a lock that was taken for some work is given back after it, also when the work fails; one taken by hand is not', async () => {
   const { ann } = await holder();
+  await acquireLock(ann.ctx, { how: 'hand' });
   await withLease(ann.ctx, { how: 'save' }, async () => undefined);
-  expect((await loadView(ann.ctx)).seen).toMatchObject({ record: { state: 'held' } }); // it was ours before
+  expect((await loadView(ann.ctx)).seen).toMatchObject({ record: { state: 'held' } });
   await releaseLock(ann.ctx);
+  // As the hook of a commit does.
+  await acquireLock(ann.ctx, { how: 'save' });
+  await withLease(ann.ctx, { how: 'save' }, async () => undefined);
+  expect((await loadView(ann.ctx)).seen).toMatchObject({ record: { state: 'released' } });
   const failing = withLease(ann.ctx, { how: 'save' }, async () => {
     throw new Error('the work');
   });
