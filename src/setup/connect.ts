@@ -11,8 +11,13 @@ export interface Connected {
   warnings: string[];
 }
 
-/** Gives the project its remote: the address given, else the one it has, else a vault made for it. */
-export async function connect(here: Standing, branch: string, given: string | null): Promise<Connected> {
+/** Gives the project its remote: the address given, else the one it has, else a vault made for it, which is told at once. */
+export async function connect(
+  here: Standing,
+  branch: string,
+  given: string | null,
+  madeVault: (vault: string) => void,
+): Promise<Connected> {
   const { root, config } = here;
   const name = config.remote;
   const current = await currentAddress(root, name);
@@ -28,6 +33,7 @@ export async function connect(here: Standing, branch: string, given: string | nu
     return { url: address, created: [`Remote ${name}: ${redact(address)}, as ${other}`], warnings: [] };
   }
   const vault = await makeVault(root, branch);
+  madeVault(vault);
   await setRemote(root, name, vault);
   const created = [`Vault, until there is a remote: ${vault}`];
   if (others.length < 2) return { url: vault, created, warnings: [] };

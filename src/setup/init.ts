@@ -11,7 +11,7 @@ import { exists, ifMissing } from '../system/disk.ts';
 import { adoptHistory } from './adopt.ts';
 import { connect, remoteWarnings } from './connect.ts';
 import { findDaw } from './find-daw.ts';
-import { commitEverything, commitOwnFiles, writeOwnFiles } from './first-version.ts';
+import { commitEverything, commitOwnFiles, headCommit, writeOwnFiles } from './first-version.ts';
 import { type HookChanges, installHooks } from './hooks.ts';
 import { bringBackSettings } from './leave.ts';
 import { ensureIdentity } from './identity.ts';
@@ -29,6 +29,7 @@ import {
 import { setSettings } from './settings.ts';
 import { chooseBranch, type Standing, standing, tipSeen } from './standing.ts';
 import { mayBeInICloud, syncService } from './synced.ts';
+import { rememberFiles } from './undo.ts';
 import { isVault } from '../project/vault.ts';
 
 export interface InitOptions {
@@ -94,15 +95,23 @@ async function setUp(request: Request): Promise<Initialized> {
   const sight = request.sight ?? (await lookAtOrigin(before));
   const branch = chooseBranch(options.branch, before, sight);
 
-  const story: Story = { created: [], warnings: [] };
+  const story: Story = { created: [], warnings: [], vault: null };
+  const asBefore = await rememberFiles(root, before.repository !== 'none');
+  const head = before.hasCommits ? await headCommit(root) : null;
   const made = await makeRepository(before, branch, story);
   try {
     // Outside of a synced folder an earlier repository of this folder may have been found again.
     const here = made === null ? before : await standing(root);
     return await fillRepository(request, here, sight, chooseBranch(options.branch, here, sight), story);
   } catch (error) {
-    // Half a repository would be taken for the user's own the next time.
-    if (made !== null && (await hasNoCommits(root))) await removeRepository(root, made);
+    // What is committed stands, and the next one goes on from there; of anything before that nothing is left.
+    if ((await headCommit(root)) === head) {
+      // That it failed is told, and why: not that there is no room to put something back either.
+      await asBefore().catch(() => undefined);
+      if (story.vault !== null) await fs.rm(story.vault, { recursive: true, force: true });
+      // Half a repository would be taken for the user's own the next time.
+      if (made !== null && (await hasNoCommits(root))) await removeRepository(root, made);
+    }
     throw error;
   }
 }
@@ -111,6 +120,8 @@ async function setUp(request: Request): Promise<Initialized> {
 interface Story {
   created: string[];
   warnings: string[];
+  /** The one that was made for it. */
+  vault: string | null;
 }
 
 /** In a repository without a commit: its remote, if it has one, may hold the history already. */
@@ -150,15 +161,16 @@ async function fillRepository(
   here: Standing,
   sight: Sight | null,
   branch: string,
-  { created, warnings }: Story,
+  story: Story,
 ): Promise<Initialized> {
+  const { created, warnings } = story;
   const isOurs = here.repository !== 'used';
   if (!here.hasCommits) await startBranch(root, branch);
   if ((await setSettings(root, { isNew: isOurs })).length > 0) created.push('Git settings for audio');
   const identity = await ensureIdentity(root);
   if (identity !== null) created.push(`Name for the versions made here: ${identity.name} <${identity.email}>`);
 
-  const connected = await connect(here, branch, url);
+  const connected = await connect(here, branch, url, (vault) => (story.vault = vault));
   created.push(...connected.created);
   warnings.push(...connected.warnings);
   if (isOurs) await followRemote(root, branch, here.config.remote);
@@ -175,9 +187,7 @@ async function fillRepository(
   const settingsNow = await fs.readFile(path.join(root, configPath)).catch(ifMissing(null));
   const files = ownFiles({ daw, settings, settingsNow });
   const commit =
-    isOurs && !adopts
-      ? await firstVersion(root, files, { created, warnings })
-      : await ownCommit(root, files, { created, warnings }, here.isProject);
+    isOurs && !adopts ? await firstVersion(root, files, story) : await ownCommit(root, files, story, here.isProject);
 
   const project = await openProject(root);
   const elsewhere = await notCheckedOut(project);
@@ -224,8 +234,8 @@ async function ownCommit(
   wasProject: boolean,
 ): Promise<string | null> {
   const message = wasProject ? 'Settings of oxenvcs' : `${nameOf(root)} put under version control`;
-  const commit = await commitOwnFiles(await openProject(root), files, message);
   const changed = await writeOwnFiles(root, files);
+  const commit = await commitOwnFiles(await openProject(root), files, message);
   if (changed.length > 0) created.push(changed.join(', '));
   return commit;
 }

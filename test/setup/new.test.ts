@@ -220,6 +220,23 @@ describe('a new project', () => {
     await expect(setUp(root)).rejects.toThrow();
     expect(await fs.readdir(root)).toEqual(['Song.als']);
   });
+
+  it('leaves nothing either where it fails after the vault was made and the first of our files was written', async () => {
+    const root = await song({ 'Song.als': 'one', '.gitignore/what': 'a folder' });
+    const vaults = path.join(process.env['XDG_DATA_HOME'] ?? '', 'oxenvcs', 'vaults');
+    const there = async () => [await snapshot(root), await fs.readdir(vaults).catch(() => [])];
+    const fresh = await there();
+    await expect(setUp(root)).rejects.toThrow('EISDIR');
+    expect(await there()).toEqual(fresh);
+    // A repository of the user's own.
+    await git(path.dirname(root), ['init', '--quiet', root]);
+    await write(root, { '.gitattributes': '*.txt text\n' });
+    await git(root, ['add', '.gitattributes', 'Song.als']);
+    await git(root, ['commit', '--quiet', '-m', 'mine']);
+    const used = await there();
+    await expect(setUp(root)).rejects.toThrow('EISDIR');
+    expect(await there()).toEqual(used);
+  });
 });
 
 describe('two at once', () => {
