@@ -76,10 +76,12 @@ export function run(program: string, args: readonly string[], call: Call): Promi
 
     const stdout: Buffer[] = [];
     let stderr = '';
+    let heard = 0;
     if (call.output) child.stdout?.pipe(call.output);
     else
       child.stdout?.on('data', (chunk: Buffer) => {
         stdout.push(chunk);
+        heard += chunk.length;
         linger?.refresh();
       });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -108,10 +110,15 @@ export function run(program: string, args: readonly string[], call: Call): Promi
     // A hook that starts something in the background hands it our pipes; nobody waits for that to end.
     child.on('exit', () => {
       linger = setTimeout(() => {
-        // Whoever takes it slowly gets it whole.
-        if (!call.output) child.stdout?.destroy();
-        child.stderr?.destroy();
-        trace?.destroy();
+        const before = heard;
+        // At the lowest priority seconds may pass between the end of a program and our reading of what it has said, which comes now.
+        setImmediate(() => {
+          if (heard !== before) return;
+          // Whoever takes it slowly gets it whole.
+          if (!call.output) child.stdout?.destroy();
+          child.stderr?.destroy();
+          trace?.destroy();
+        });
       }, lingerMs);
     });
     child.on('close', (exitCode, signal) => {

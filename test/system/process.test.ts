@@ -100,6 +100,19 @@ it('lives as long as it says something', async () => {
   expect(await sh(script, { cwd, idleMs: 60_000, onStderr })).toMatchObject({ exitCode: 0, killed: null });
 });
 
+it('loses nothing of what was said when it comes to read it only long after the program has ended', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const heldUp = () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+  const call: Call = { cwd: await sandbox(), env: process.env };
+  const said = run('/bin/sh', ['-c', 'sleep 0.7; echo said'], call);
+  // That both have ended is noticed in one go, before what the first has said is read.
+  const other = run('/bin/sh', ['-c', 'echo >&2'], { ...call, onStderr: heldUp });
+  const longAfter = other.then(() => vi.advanceTimersByTime(5000));
+  heldUp();
+  await longAfter;
+  expect(await said).toMatchObject({ exitCode: 0, stdout: Buffer.from('said\n') });
+});
+
 it('does not run on for one that was called off before it began', async () => {
   const marker = path.join(await sandbox(), 'marker');
   const result = await sh(`sleep 600; touch '${marker}'`, { signal: AbortSignal.abort() });
