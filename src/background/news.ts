@@ -14,6 +14,7 @@ import { failureOf, takeIn, verdictOn } from '../lock/view.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import { localFolder } from '../network/away.ts';
 import { isAway } from '../network/comeback.ts';
+import { makePeek } from '../network/peek.ts';
 import { branchTip, type Project } from '../project/project.ts';
 import { conflictsOf } from '../sync/conflicts.ts';
 import { bringIn } from '../sync/pull.ts';
@@ -79,10 +80,11 @@ export function startNews(
   const told = new Set<string>();
   let toldUpTo: string | null = null;
   let seen = '';
-  /** How the refs lay, here and at a remote that is a folder, when they were last looked at; null: that cannot be told. */
+  /** How the refs lay, here and at the remote, when they were last looked at; null: that cannot be told so. */
   const marks: { here: string | null; there: string | null } = { here: null, there: null };
   let before: Verdict | null = null;
   const context = contextOf(project, clock, stopped.signal);
+  const peek = makePeek();
 
   const once = (key: string, event: NewsEvent): void => {
     if (!told.has(key) && !stopped.signal.aborted) tell(event);
@@ -102,7 +104,7 @@ export function startNews(
     // While the publisher waits for the remote to come back, it asks for all of us.
     if (isAway(ctx.remote.url)) return;
     const { namespace } = await capabilities(ctx);
-    const mark = await markOf(ctx.remote.url, ctx.branch, namespace);
+    const mark = await markOf(ctx, namespace);
     if (mark === null || mark !== marks.there) {
       marks.there = null;
       const also = [`+${namespace}*:refs/oxenvcs/mirror/*`];
@@ -110,6 +112,15 @@ export function startNews(
     }
     await lookAtHolder(ctx);
     marks.there = mark;
+  };
+
+  /** What stays the same as long as at the remote nothing of what we ask it for has changed; null: only a fetch can tell. */
+  const markOf = async (ctx: LockContext, namespace: string): Promise<string | null> => {
+    const refs = [`refs/heads/${ctx.branch}`, 'refs/heads/oxenvcs/rescue/', namespace];
+    const folder = localFolder(ctx.remote.url);
+    if (folder === null) return await peek(ctx, refs);
+    const below = refs.map((ref) => ref.replace(/\/$/, ''));
+    return (await refsMark(folder, below)) ?? (await refsMark(path.join(folder, '.git'), below));
   };
 
   /** Who has the lock now? What was seen before, perhaps by a process before this one, is no news. */
@@ -209,12 +220,4 @@ export function startNews(
       await loop;
     },
   };
-}
-
-/** Of a remote that is a folder: what tells that nothing of what we ask it for has changed. */
-async function markOf(url: string, branch: string, namespace: string): Promise<string | null> {
-  const folder = localFolder(url);
-  if (folder === null) return null;
-  const refs = [`refs/heads/${branch}`, 'refs/heads/oxenvcs/rescue', namespace.replace(/\/$/, '')];
-  return (await refsMark(folder, refs)) ?? (await refsMark(path.join(folder, '.git'), refs));
 }

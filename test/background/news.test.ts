@@ -5,7 +5,7 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { type NewsEvent, startNews } from '../../src/background/news.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
-import { git } from '../../src/git/run.ts';
+import { git, tryGit } from '../../src/git/run.ts';
 import { lockContext } from '../../src/lock/context.ts';
 import { acquireLock, releaseLock } from '../../src/lock/lease.ts';
 import { lookAtLock } from '../../src/lock/view.ts';
@@ -13,6 +13,7 @@ import { systemClock } from '../../src/system/clock.ts';
 import { band, type Musician, noDaw } from '../support/band.ts';
 import { background } from '../support/cli.ts';
 import { fakeClock } from '../support/fake-clock.ts';
+import { httpRemote } from '../support/http-remote.ts';
 import { statusLines } from '../support/project.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 
@@ -109,20 +110,35 @@ test('when all is quiet the remote is asked ever less, up to every quarter of an
   expect(asked).toContain(480_000);
 });
 
-test('where a remote is a folder, a look at it starts no process as long as nothing has happened there, and misses nothing', async () => {
-  const { Ann, Ben } = await band('Ann', 'Ben');
-  const { calls, ended } = await countedGit();
-  const { heard } = listening(Ann);
-  await until('it starts none any more', async () => {
-    const before = calls();
-    await new Promise((done) => setTimeout(done, 1000));
-    return before > 0 && calls() === before;
-  });
-  await ended();
-  await Ben.save({ 'Song.song': 'two' });
-  await Ben.push();
-  await until('it is told', () => heard('team-published').length > 0);
-});
+test.each(['a folder', 'reached over http'])(
+  'where a remote is %s, a look at it starts no process as long as nothing has happened there, and misses nothing',
+  async (kind) => {
+    const { Ann, Ben, remote } = await band('Ann', 'Ben');
+    if (kind !== 'a folder') {
+      // The git of the server is not meant.
+      const server = await httpRemote({ env: { PATH: process.env['PATH'] ?? '' } });
+      await fs.symlink(remote.dir, path.join(path.dirname(server.dir), 'band.git'));
+      await git(Ann.root, ['remote', 'set-url', 'origin', server.url.replace('song.git', 'band.git')]);
+    }
+    const { calls, ended } = await countedGit();
+    const { heard } = listening(Ann);
+    await until('it starts none any more', async () => {
+      const before = calls();
+      await new Promise((done) => setTimeout(done, 1000));
+      return before > 0 && calls() === before;
+    });
+    await ended();
+    await acquireLock(await lockContext(Ben.project), { how: 'hand' });
+    await until('the lock is told', () => heard('lock-elsewhere').length > 0);
+    await Ben.save({ 'Song.song': 'two' });
+    await Ben.push();
+    await until('the version is told', () => heard('team-published').length > 0);
+    const tip = await Ben.head();
+    await git(remote.dir, ['update-ref', 'refs/heads/oxenvcs/rescue/ben/20261124T100000Z', tip]);
+    const rescued = ['rev-parse', '--quiet', '--verify', 'refs/remotes/origin/oxenvcs/rescue/ben/20261124T100000Z'];
+    await until('the rescue is here', async () => (await tryGit(Ann.root, rescued)).exitCode === 0);
+  },
+);
 
 /** From now on each git that is started is counted, until it is over. */
 async function countedGit() {
