@@ -1,4 +1,6 @@
 import { examine, mend } from '../doctor/examine.ts';
+import { defaults } from '../model/config.ts';
+import { brokenSettings, findRoot, openProject } from '../project/project.ts';
 import { command } from './command.ts';
 
 export const doctor = command({
@@ -7,8 +9,10 @@ export const doctor = command({
   options: (argv) =>
     argv.option('fix', { type: 'boolean', default: false, describe: 'Do at once what can do no harm' }),
   async run({ fix }, context) {
-    const project = await context.project();
-    const look = async () => await examine(project, context.clock, context.signal);
+    const root = await findRoot(context.folder());
+    const broken = await brokenSettings(root);
+    const project = await openProject(root, broken.length > 0 ? defaults : undefined);
+    const look = async () => await examine(project, broken, context.clock, context.signal);
     let checks = await look();
     const fixed = fix ? await mend(checks) : [];
     if (fixed.length > 0) checks = await look();
@@ -30,7 +34,7 @@ export const doctor = command({
         problems > 0 ? 'See to what is marked ✗.' : remarks > 0 ? 'It works; see what is marked ⚠.' : 'All is well.',
         ...(mendable && !fix ? ['Some of it can be mended at once: oxenvcs doctor --fix'] : []),
       ],
-      exitCode: problems === 0 ? 0 : 1,
+      exitCode: problems === 0 ? 0 : (broken[0]?.exitCode ?? 1),
     };
   },
 });

@@ -1,5 +1,5 @@
 import { lockContext } from '../lock/context.ts';
-import { asFailure } from '../model/failures.ts';
+import { asFailure, type Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
 import type { Clock } from '../system/clock.ts';
 import { type Check, failed } from './check.ts';
@@ -8,15 +8,29 @@ import { hookChecks } from './hooks.ts';
 import { lfsChecks } from './lfs.ts';
 import { programChecks } from './programs.ts';
 import { remoteChecks } from './remote.ts';
+import { settingsChecks } from './settings.ts';
 import { stateChecks } from './state.ts';
 import { watchChecks } from './watching.ts';
 
-/** Everything that could stop it from working here. One group that fails does not hide the others. */
-export async function examine(project: Project, clock: Clock, signal: AbortSignal): Promise<Check[]> {
+/**
+ * Everything that could stop it from working here. One group that fails does not hide the others. `broken`: what is wrong with
+ * the settings; what these name, the remote and its branch, cannot be looked at then.
+ */
+export async function examine(
+  project: Project,
+  broken: readonly Failure[],
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Check[]> {
   const groups: Record<string, () => Promise<Check[]>> = {
     programs: async () => await programChecks(),
-    remote: async () => await remoteChecks(await lockContext(project, clock, signal)),
-    state: async () => await stateChecks(project, clock),
+    settings: async () => settingsChecks(broken, process.env),
+    ...(broken.length > 0
+      ? {}
+      : {
+          remote: async () => await remoteChecks(await lockContext(project, clock, signal)),
+          state: async () => await stateChecks(project, clock),
+        }),
     hooks: async () => await hookChecks(project),
     'git-lfs': async () => await lfsChecks(project),
     watching: async () => await watchChecks(project),

@@ -202,16 +202,46 @@ function nearest(key: string): string | null {
   return best;
 }
 
-/** `OXENVCS_WATCH_QUIET_SECONDS=1` is `watch.quietSeconds`; values are JSON, or a plain word. */
+/** The settings by the variable that overrides each: `OXENVCS_WATCH_QUIET_SECONDS` is `watch.quietSeconds`. */
+const variables = new Map(
+  allKeys
+    .filter((key) => !(key in sections))
+    .map((key) => [
+      `OXENVCS_${key
+        .replace(/([A-Z])/g, '_$1')
+        .replace('.', '_')
+        .toUpperCase()}`,
+      key,
+    ]),
+);
+/** Variables of ours that are no settings: for people, and those by which we know our own. */
+const otherVariables = ['SKIP', 'SERVICE', 'NOTIFY', 'PRIORITY', 'INTERNAL'].map((word) => `OXENVCS_${word}`);
+
+/** Variables that look like ours and that nobody reads. */
+export const unknownVariables = (env: Record<string, string | undefined>): string[] =>
+  Object.keys(env).filter(
+    (one) =>
+      one.startsWith('OXENVCS_') && env[one] !== undefined && !variables.has(one) && !otherVariables.includes(one),
+  );
+
+/** One that is no setting may be anybody's; one that is nearly a setting was meant for us. */
+function refuseMisspelled(env: Record<string, string | undefined>): void {
+  for (const file of unknownVariables(env)) {
+    const edits = (known: string) => distance(known, file.toUpperCase());
+    const [meant = ''] = [...variables.keys()].toSorted((a, b) => edits(a) - edits(b));
+    const length = file.length - 'OXENVCS_'.length;
+    if (edits(meant) <= Math.max(1, Math.floor(length / 4)))
+      throw new Failure('config-invalid', { file, detail: `there is no such setting; did you mean ${meant}?` });
+  }
+}
+
+/** Values are JSON, or a plain word. */
 function fromEnvironment(env: Record<string, string | undefined>): PartialConfig {
+  refuseMisspelled(env);
   let config: PartialConfig = {};
-  for (const key of allKeys) {
-    const variable = `OXENVCS_${key
-      .replace(/([A-Z])/g, '_$1')
-      .replace('.', '_')
-      .toUpperCase()}`;
+  for (const [variable, key] of variables) {
     const text = env[variable];
-    if (text === undefined || key in sections) continue;
+    if (text === undefined) continue;
     let value: unknown = text;
     try {
       value = JSON.parse(text);

@@ -5,7 +5,7 @@ import { gitLine, tryGit } from '../git/run.ts';
 import { gitFailure } from '../git/failures.ts';
 import { refTips } from '../git/refs.ts';
 import { type Config, readConfig, type Source } from '../model/config.ts';
-import { Failure } from '../model/failures.ts';
+import { asFailure, Failure } from '../model/failures.ts';
 import type { RemoteOf } from '../network/away.ts';
 import { exists, ifMissing, readText } from '../system/disk.ts';
 import { userConfigFile } from '../system/places.ts';
@@ -22,33 +22,55 @@ export interface Project {
 export const configPath = '.oxenvcs/config.json';
 
 /** Searches upwards from `start` for a project. Throws `not-a-project`, `config-invalid`, `no-git`. */
-export async function findProject(start: string): Promise<Project> {
+export const findProject = async (start: string): Promise<Project> => await openProject(await findRoot(start));
+
+/** The same, whatever its settings are. Throws `not-a-project`. */
+export async function findRoot(start: string): Promise<string> {
   const from = await fs.realpath(start).catch(ifMissing(null));
   if (from === null) throw new Failure('folder-missing', { dir: start });
   for (let dir = from; ; dir = path.dirname(dir)) {
-    if (await exists(path.join(dir, configPath))) return await openProject(dir);
+    if (await exists(path.join(dir, configPath))) return dir;
     if (path.dirname(dir) === dir) throw new Failure('not-a-project', { dir: from });
   }
 }
 
-/** Opens the project whose root is exactly `root`. */
-export async function openProject(root: string): Promise<Project> {
+/** Opens the project whose root is exactly `root`; with its settings, unless given. */
+export async function openProject(root: string, config?: Config): Promise<Project> {
   const result = await tryGit(root, ['rev-parse', '--absolute-git-dir']);
   if (result.exitCode !== 0) {
     if (/^fatal: not a git repository/m.test(result.stderr)) throw new Failure('not-a-project', { dir: root });
     throw gitFailure(result, ['rev-parse']);
   }
-  return { root, gitDir: result.stdout.toString('utf8').replace(/\r?\n$/, ''), config: await loadConfig(root) };
+  return {
+    root,
+    gitDir: result.stdout.toString('utf8').replace(/\r?\n$/, ''),
+    config: config ?? (await loadConfig(root)),
+  };
 }
 
 /** The settings in force for a project: the team's, then the user's own, then the environment's. */
-export async function loadConfig(root: string): Promise<Config> {
+export const loadConfig = async (root: string): Promise<Config> => readConfig(await sourcesOf(root), process.env);
+
+/** What is wrong with the settings, in each of the places that they come from. */
+export async function brokenSettings(root: string): Promise<Failure[]> {
+  const readings = (await sourcesOf(root)).map((source) => () => readConfig([source]));
+  return [...readings, () => readConfig([], process.env)].flatMap((reading) => {
+    try {
+      reading();
+      return [];
+    } catch (error) {
+      return [asFailure(error)];
+    }
+  });
+}
+
+async function sourcesOf(root: string): Promise<Source[]> {
   const sources: Source[] = [];
   for (const file of [path.join(root, configPath), userConfigFile()]) {
     const text = await readText(file);
     if (text !== null) sources.push({ from: file, text });
   }
-  return readConfig(sources, process.env);
+  return sources;
 }
 
 /** The address to talk to: the configured remote's URL, as git would use it for pushing. Null where there is none. */

@@ -55,6 +55,23 @@ it('a project that works is told as such, also while nobody watches it; what can
   expect(mended.json()).toMatchObject({ ok: true, fixed: ['hooks', 'names'] });
 });
 
+it('settings that do not hold are told like all else, each with its cure, and what does not hang on them is looked at', async () => {
+  const root = await song();
+  await setUp(root);
+  await write(root, { '.oxenvcs/config.json': '{"v":1,"wacth":{}}' });
+  const told = await oxenvcs(['doctor', '--json'], { cwd: root, env: { OXENVCS_WATCH_QUIT_SECONDS: '5' } });
+  const { ok, checks } = told.json() as Document;
+  expect({ code: told.code, ok }).toEqual({ code: 2, ok: false });
+  expect(checks.filter(({ name }) => name === 'settings').map(({ message }) => message)).toEqual([
+    expect.stringContaining('did you mean "watch"?'),
+    expect.stringContaining('did you mean OXENVCS_WATCH_QUIET_SECONDS?'),
+  ]);
+  expect(checks.map(({ name }) => name)).toEqual(expect.arrayContaining(['git', 'hooks', 'disk']));
+  await write(root, { '.oxenvcs/config.json': '{"v":1}' });
+  const unread = await oxenvcs(['doctor'], { cwd: root, env: { OXENVCS_LIBRARY: '5' } });
+  expect(unread).toMatchObject({ code: 0, stdout: expect.stringMatching(/⚠ settings: .*OXENVCS_LIBRARY/) });
+});
+
 it('a branch that is not published is told of: its saves stay here, and all else looks well', async () => {
   const { url } = await fileRemote();
   const root = await song();

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { tryGit } from '../../src/git/run.ts';
-import { defaults, readConfig } from '../../src/model/config.ts';
+import { defaults, readConfig, unknownVariables } from '../../src/model/config.ts';
 import { Failure } from '../../src/model/failures.ts';
 
 const read = (text: string, env = {}) => readConfig([{ from: 'config.json', text }], env);
@@ -98,4 +98,15 @@ test('a branch that git could never check out is refused, and no other: nothing 
     if (good.includes(branch)) expect(read(text).branch).toBe(branch);
     else expect(refusal(text)).toContain('the name of a branch');
   }
+});
+
+test.each(['OXENVCS_WATCH_QUIT_SECONDS', 'OXENVCS_BRANCHS', 'OXENVCS_lock_auto'])(
+  'a variable that is nearly a setting, %s, is refused: it would be ignored in silence',
+  (name) => expect(refusal('{}', { [name]: '5' })).toMatch(new RegExp(`^${name}: there is no such setting; did you`)),
+);
+
+test('variables that are no settings, ours or anybody’s, are left alone', () => {
+  const env = { OXENVCS_SKIP: '1', OXENVCS_SERVICE: 'none', OXENVCS_DIR: '/songs', OXENVCS_LIBRARY: 'x', PATH: '/bin' };
+  expect(read('{}', env)).toEqual(defaults);
+  expect(unknownVariables(env)).toEqual(['OXENVCS_DIR', 'OXENVCS_LIBRARY']);
 });
