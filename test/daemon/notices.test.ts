@@ -21,8 +21,10 @@ function shown() {
   const notices: Notice[] = [];
   const clock = fakeClock();
   let due: (() => void)[] = [];
+  const waits: number[] = [];
   const sleep = async (ms: number, signal?: AbortSignal) =>
     await new Promise<void>((resolve, reject) => {
+      waits.push(ms);
       due.push(() => {
         clock.pass(ms);
         resolve();
@@ -33,6 +35,7 @@ function shown() {
   return {
     ...made,
     clock,
+    waits,
     bodies: () => notices.map(({ body }) => body),
     titles: () => notices.map(({ title }) => title),
     waitsEnd: async () => {
@@ -64,13 +67,98 @@ test('who has the lock, and since when, is shown once: taken, waiting, and that 
   expect(new Set(titles())).toEqual(new Set(['Söng 🎸']));
 });
 
-test('somebody who takes the lock for a push and gives it back at once disturbs nobody', async () => {
-  const { take, bodies, waitsEnd } = shown();
+test('somebody who takes the lock for a push and gives it back within 20 s disturbs nobody', async () => {
+  const { take, bodies, waits, waitsEnd } = shown();
   take('/one', { event: 'lock-elsewhere', failure: benSince(10) });
   await turn();
   take('/one', { event: 'lock-free' });
   await waitsEnd();
-  expect(bodies()).toEqual([]);
+  expect([waits, bodies()]).toEqual([[20_000], []]);
+});
+
+test('of those who take the lock one after the other the last is told, once, and afterwards that it is free', async () => {
+  const { take, bodies, waitsEnd } = shown();
+  take('/one', { event: 'lock-elsewhere', failure: heldBy('Cay', '2026-11-24T09:00:00Z') });
+  await turn();
+  take('/one', { event: 'lock-elsewhere', failure: benSince(10) });
+  await waitsEnd();
+  expect(bodies()).toEqual([expect.stringMatching(/^Ben holds/)]);
+  take('/one', { event: 'lock-free' });
+  expect(bodies().slice(1)).toEqual(['The lock is free again.']);
+  take('/one', { event: 'lock-elsewhere', failure: benSince(12) });
+  await waitsEnd();
+  expect(bodies().slice(2)).toEqual([expect.stringMatching(/^Ben holds/)]);
+});
+
+test('who a save waits for is told by that alone; and nothing is shown after the end', async () => {
+  const { take, bodies, waitsEnd, stop } = shown();
+  take('/one', { event: 'lock-elsewhere', failure: benSince(10) });
+  take('/one', { event: 'waiting', versions: 1, failure: benSince(10) });
+  await waitsEnd();
+  expect(bodies()).toHaveLength(1);
+  take('/two', { event: 'lock-elsewhere', failure: benSince(10) });
+  stop();
+  await waitsEnd();
+  expect(bodies()).toHaveLength(1);
+});
+
+const large = (path: string) => new Failure('left-out', { file: path, size: '3 GB', limit: '2 GB' });
+const published = { commit: 'c', versions: 1, bytesSent: 1 };
+
+test.each<[string, PipelineEvent[], (string | RegExp)[]]>([
+  [
+    'versions of the team, each once',
+    ['c1', 'c2', 'c1'].map((commit) => ({ event: 'team-published', commit, versions: 1, authors: ['Ann'] })),
+    ['Ann published a new version.', 'Ann published a new version.'],
+  ],
+  [
+    'work that lies on a rescue branch, somebody’s and one’s own',
+    [
+      { event: 'rescued-elsewhere', branch: 'oxenvcs/rescue/ann/1', author: 'Ann', id: '1' },
+      { event: 'published', ...published, rescue: 'oxenvcs/rescue/me/2', waits: false },
+    ],
+    [/^Ann’s versions could not go/, /^The team went on without this.*oxenvcs\/rescue\/me\/2/],
+  ],
+  [
+    'nothing of what is published, or goes out by itself later',
+    [
+      { event: 'published', ...published, rescue: null, waits: false },
+      { event: 'published', ...published, rescue: 'oxenvcs/rescue/me/2', waits: true },
+    ],
+    [],
+  ],
+  [
+    'a disk that runs low, and that it got worse',
+    (['disk-runs-low', 'disk-low', 'disk-runs-low'] as const).map((row) => ({
+      event: 'disk',
+      failure: new Failure(row, { dir: '/one', free: '1 GB', reserve: '2 GB', ours: '1 GB' }),
+    })),
+    [/runs low/, /./],
+  ],
+  [
+    'each file that is too large',
+    ['a.wav', 'b.wav', 'a.wav'].map((path) => ({ event: 'left-out', path, failure: large(path) })),
+    [/a\.wav/, /b\.wav/],
+  ],
+])('%s: shown in words alone', (_, events, wanted) => {
+  const { take, bodies } = shown();
+  for (const event of events) take('/one', event);
+  expect(bodies()).toEqual(wanted.map((one) => (one instanceof RegExp ? expect.stringMatching(one) : one)));
+  for (const body of bodies()) expect(body).toMatch(/^\p{L}/u);
+});
+
+test('that it was shown is known of the last thousand: it runs for months', () => {
+  const { take, bodies, clock } = shown();
+  const tell = (n: number) => {
+    take('/one', { event: 'team-published', commit: `c${n}`, versions: 1, authors: ['Ann'] });
+    clock.pass(60_001);
+  };
+  for (let n = 0; n <= 1000; n++) tell(n);
+  expect(bodies()).toHaveLength(1001);
+  for (const n of [1, 500, 1000]) tell(n);
+  expect(bodies()).toHaveLength(1001);
+  tell(0);
+  expect(bodies()).toHaveLength(1002);
 });
 
 test('what a person must know is shown once each, what goes by itself is not, and never a flood', async () => {
