@@ -1,6 +1,6 @@
 import type { Settled } from '../model/save.ts';
 import { sameStat } from '../system/stat.ts';
-import { isCaptured, isHeldOpen, isQuiet, type Known, type Look, type Named, type Rules, sortRest } from './known.ts';
+import { isHeldOpen, isQuiet, type Known, type Look, type Named, type Rules, sortRest } from './known.ts';
 import type { Times } from './times.ts';
 import { thatFit } from './version.ts';
 
@@ -25,7 +25,7 @@ export function inQuestion(known: Known, files: Look['files'], now: number): str
 export function aboutToSettle({ times }: Rules, known: Known): Settled[] {
   const now = known.lookedAt;
   const soon = [...known.files].flatMap(([path, file]) => {
-    if (file.kind !== 'session' || file.stat === null || file.database || isCaptured(known, path, file)) return [];
+    if (file.kind !== 'session' || file.stat === null || file.database) return [];
     return now - file.since >= file.quiet - times.ahead && !isQuiet(file, now) ? [{ path, stat: file.stat }] : [];
   });
   return thatFit(known, soon);
@@ -57,7 +57,6 @@ interface Waited {
 export function nextLook(rules: Rules, { slug, why, known }: Waited): number | null {
   const { times } = rules;
   const now = known.lookedAt;
-  if (slug === 'clean') return null;
   let next = Number.POSITIVE_INFINITY;
   const due = (at: number) => {
     if (at > now && at < next) next = at;

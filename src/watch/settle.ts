@@ -125,8 +125,6 @@ function decide(rules: Rules, before: Known): Step {
   const paths = [...pathsOf(save.captured), ...pathsOf(save.settled), ...save.deleted];
   if (known.retry !== null && now < known.retry.at)
     return { state: { known, slug: 'held', why: 'later', paths }, action: null };
-  // In the end there may be no time for what is left.
-  if (paths.length === 0) return { state: { known, slug: 'held', why: 'media-only', paths }, action: null };
   const making = { save, of: version ? 'the oldest' : 'media only', since: now } as const;
   return { state: { known: { ...known, making }, slug: 'committing' }, action: { do: 'commit', save } };
 }

@@ -62,6 +62,18 @@ test('a session is stored in the last half second of its quiet time, a database 
   m.watch(3, 5.6, { ...files, 'Song.als': 2 });
   m.look(5.6, { ...files, 'Song.als': 2 });
   expect(m.captures).toEqual([{ path: 'Song.als', stat: nth(2) }]);
-  m.watch(6, 14.6, { ...files, 'Song.als': 2 });
+  m.look(14.6, { ...files, 'Song.als': 2 });
   expect(soon()).toEqual([]);
+});
+
+test('what may not be taken yet, or finds no room, is not stored ahead', () => {
+  const m = new Machine('ardour');
+  const soon = () => aboutToSettle(m.rules, m.state.known).map(({ path }) => path);
+  m.look(0, { 'Song.ardour': 1 });
+  m.look(2.5, { 'Song.ardour': 1 }, { room: { media: 0, sessions: 0 } });
+  expect(soon()).toEqual([]);
+  m.look(2.6, { 'Song.ardour': 1 }, { temporary: { 'Song.tmp': 1 } });
+  expect(soon()).toEqual(['Song.ardour']);
+  m.look(4, { 'Song.ardour': 1 }, { temporary: { 'Song.tmp': 2 } });
+  expect([m.captures, soon()]).toEqual([[], []]);
 });

@@ -25,6 +25,8 @@ export class Machine {
   time = 0;
   /** Every save that was handed over. */
   readonly saves: Save[] = [];
+  /** Every state it was in, in short, since the last one that was another. */
+  readonly names: string[] = [];
   /** Everything that was captured. */
   readonly captures: Settled[] = [];
   /** What becomes of the next saves; then they are committed. */
@@ -78,6 +80,7 @@ export class Machine {
     while (next !== null) {
       const { state, action } = step(this.rules, this.state, next, this.time * 1000);
       this.state = state;
+      if (this.names.at(-1) !== this.name) this.names.push(this.name);
       next = action === null ? null : this.answer(action);
     }
   }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { inQuestion, scanPause } from '../../src/watch/due.ts';
 import { growingTakes } from '../../src/watch/known.ts';
 import { begin } from '../../src/watch/settle.ts';
+import { detailOf } from '../../src/watch/tell.ts';
 import { overwritten, toOutlive } from '../../src/watch/version.ts';
 import { Machine, nth, times } from './machine.ts';
 
@@ -210,7 +211,9 @@ test('a database is never taken while it is open, however long', () => {
 
 test('an open database does not hold up the sessions beside it', () => {
   const m = new Machine('live');
-  m.watch(0, 18, { 'Song.als': 1, 'Voice.aup3': 1 }, { open: ['Voice.aup3'] });
+  m.watch(0, 18, { 'Voice.aup3': 1 }, { open: ['Voice.aup3'] });
+  expect(m.watch(19, 21, { 'Song.als': 1, 'Voice.aup3': 1 }, { open: ['Voice.aup3'] })).toBe('settling');
+  m.watch(22, 40, { 'Song.als': 1, 'Voice.aup3': 1 }, { open: ['Voice.aup3'] });
   expect(m.told).toEqual(['Song.als@1']);
 });
 
@@ -272,6 +275,33 @@ test('a take that somebody has just removed is not called incomplete', () => {
   expect(m.told).toEqual(['Song.als@1']);
 });
 
+test('other files than media are followed until they rest, too', () => {
+  const m = new Machine();
+  m.look(0, { 'notes.txt': 1 });
+  expect([m.name, m.next]).toEqual(['settling', 1]);
+  expect([m.follow(20, { 'notes.txt': 1 }), m.next]).toEqual(['held: media-only', 600]);
+});
+
+test('what is waited for is told in words: one name, without its folder, and nothing that could break a line', () => {
+  const m = new Machine();
+  const detail = () => detailOf(m.state);
+  expect(detail()).toBe('');
+  m.look(0, { 'a/b/My\nSong 🎸.als': 1 });
+  expect(detail()).toBe('being written: My Song 🎸.als');
+  m.look(1, { 'a/b/My\nSong 🎸.als': 1, 'Other.als': 1, 'Third.als': 1 });
+  expect(detail()).toBe('being written: My Song 🎸.als and 2 more');
+  m.slow = true;
+  m.watch(2, 4, { 'Song.als': 1 });
+  m.look(5, { 'Song.als': 1 });
+  expect(detail()).toBe('making a version');
+  m.finish({ outcome: 'later', reason: 'a merge is under way' });
+  expect(detail()).toBe('a merge is under way');
+  m.watch(6, 7, { 'Song.als': 1 });
+  m.finish();
+  m.look(10, { 'Take.wav': 1 });
+  expect(detail()).toMatch(/^recording goes on.*: Take\.wav$/);
+});
+
 test('media without a save wait for the next one, for 10 minutes at most', () => {
   const m = new Machine();
   m.watch(0, 16, { 'Take.wav': 1 });
@@ -314,7 +344,8 @@ test('while a version is made for minutes every save is captured, and becomes a 
   expect(m.name).toBe('committing');
   m.watch(16, 20, { 'Song.als': 2, 'Take.wav': 1 });
   m.watch(21, 25, { 'Song.als': 3, 'Take.wav': 1 });
-  expect(m.name).toBe('committing');
+  // And is told as nothing else all the time.
+  expect(m.names.slice(m.names.indexOf('committing'))).toEqual(['committing']);
   expect(m.captures.map(({ stat }) => Number(stat.mtimeNs))).toEqual([1, 2, 3]);
   expect(m.told).toEqual(['Song.als@1 Take.wav@1']);
   m.finish();
@@ -697,7 +728,7 @@ test('what is gone takes no room', () => {
 test('a take that grows is known, in whatever file it is recorded, until it rests', () => {
   const growing = (m: Machine) => growingTakes(m.rules, m.state.known).map(({ path }) => path);
   const m = new Machine('reason');
-  m.look(0, { 'Song.reason': 1, 'Song.als': 1, 'Take.wav': 1, 'Old.wav': null });
+  m.look(0, { 'Song.reason': 1, 'Song.als': 1, 'Take.wav': 1, 'Old.wav': null, 'Old.reason': null });
   expect(growing(m)).toEqual(['Take.wav', 'Song.reason']);
   m.watch(1, 14, { 'Song.reason': 1, 'Take.wav': 1, 'Old.wav': null }, { open: ['Take.wav'] });
   expect(growing(m)).toEqual(['Take.wav', 'Song.reason']);
