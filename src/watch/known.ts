@@ -130,7 +130,7 @@ function quietOf(times: Times, kind: Tracked['kind'], path: string, stat: FileSt
 }
 
 /** `before` is what was known before the look that gave `known`. */
-function sealWhatIsOver({ times }: Rules, before: Known, known: Known, now: number): Version[] {
+function sealWhatIsOver(rules: Rules, before: Known, known: Known, now: number): Version[] {
   const version = before.versions.at(-1);
   if (version === undefined || version.sealed) return [...before.versions];
   const captured = new Map(version.captured);
@@ -140,15 +140,40 @@ function sealWhatIsOver({ times }: Rules, before: Known, known: Known, now: numb
     const entry = captured.get(path);
     if (old === current) {
       if (entry?.writing === true && !known.open.has(path)) captured.set(path, { ...entry, writing: false });
-    } else if (entry?.writing === true && now - (old?.since ?? now) < times.openPatience && !isMade(before, version))
-      captured.delete(path);
+    } else if (entry?.writing === true && now - (old?.since ?? now) < rules.times.openPatience) captured.delete(path);
     // Saves that follow each other within the quiet time are one: only what was at rest begins a new one.
     else if (old === undefined || inVersion(version, path, old)) sealed = true;
   }
-  const rest = { ...version, captured, sealed };
-  return captured.size + version.deleted.size === 0
-    ? before.versions.slice(0, -1)
-    : [...before.versions.slice(0, -1), rest];
+  const earlier = before.versions.slice(0, -1);
+  if (captured.size + version.deleted.size === 0) return earlier;
+  const rest = { ...version, captured };
+  if (!sealed) return [...earlier, rest];
+  // What is still being written when another save begins belongs to that one.
+  const over = isMade(before, version) ? rest : withoutOpen(rules, known, rest, now);
+  return over === null ? earlier : [...earlier, { ...over, sealed }];
+}
+
+/**
+ * Of a version that waits, what is not open for writing as it was captured: in the end, or should this process be killed,
+ * nobody would know whether the rest of it was still to come. It lies on the disk, and is captured anew. Null: nothing is left.
+ */
+function withoutOpen(rules: Rules, known: Known, version: Version, now: number): Version | null {
+  const units = new Set<string>();
+  for (const [path, { stat, writing }] of version.captured) {
+    const file = known.files.get(path);
+    if (file === undefined || !writing || !sameStat(stat, file.stat)) continue;
+    if (isHeldOpen(rules, known, path, file, now)) units.add(file.unit);
+  }
+  const captured = new Map([...version.captured].filter(([path]) => !units.has(known.files.get(path)?.unit ?? path)));
+  return captured.size + version.deleted.size === 0 ? null : { ...version, captured };
+}
+
+/** The same of all that wait. One that is sealed, or being made, is complete. */
+export function completeVersions(rules: Rules, known: Known, now: number): readonly Version[] {
+  const version = known.versions.at(-1);
+  if (version === undefined || version.sealed || isMade(known, version)) return known.versions;
+  const rest = withoutOpen(rules, known, version, now);
+  return [...known.versions.slice(0, -1), ...(rest === null ? [] : [rest])];
 }
 
 /** Is it being made just now? Then nothing is added to it any more, and nothing taken away. */
@@ -178,12 +203,15 @@ export function isHeldOpen({ times }: Rules, known: Known, path: string, file: T
   return known.open.has(path) && (file.database || now - file.since < times.openPatience);
 }
 
-/** The session files of all units that have settled as a whole. */
+/**
+ * The session files of all units that have settled as a whole. In the end what somebody has open for writing has not: it may
+ * be half of a save, of which nobody would see the rest; it stays on the disk, for the next start.
+ */
 export function settledUnits(rules: Rules, known: Known, now: number): string[] {
   const sessions = [...known.files].filter(([, { kind }]) => kind === 'session');
   const moving = new Set<string>();
   for (const [path, file] of sessions) {
-    const open = file.database && known.open.has(path);
+    const open = (file.database || known.ending !== null) && isHeldOpen(rules, known, path, file, now);
     if (open || !isQuiet(file, now) || isBeingReplaced(rules, known, path, file, now)) moving.add(file.unit);
   }
   return sessions.flatMap(([path, { unit }]) => (moving.has(unit) ? [] : [path]));

@@ -1,6 +1,7 @@
 import type { Captured, Committed, Save, Settled } from '../model/save.ts';
 import { mediaOnlyDue } from './due.ts';
 import {
+  completeVersions,
   isCaptured,
   isHeldOpen,
   isTake,
@@ -100,15 +101,22 @@ function conclude(
   return done(known, made, now);
 }
 
-/** Backs off: 1, 2, 4 … 30 s. In the end there is no later: what is captured is kept for the next start. */
+/**
+ * Backs off: 1, 2, 4 … 30 s. In the end there is no later: without its takes it may succeed at once, else what is captured
+ * is kept for the next start.
+ */
 function later({ times }: Rules, known: Known, reason: string, now: number): Known {
+  const isWithMore = (known.making?.save.settled ?? []).length > 0;
+  if (known.ending !== null && known.ending.bytes > 0 && isWithMore)
+    return { ...known, making: null, ending: { bytes: 0 } };
   const tries = (known.retry?.tries ?? 0) + 1;
   const wait = known.ending ? Number.POSITIVE_INFINITY : Math.min(times.lastRetry, times.firstRetry * 2 ** (tries - 1));
   return { ...known, making: null, retry: { tries, at: now + wait, reason } };
 }
 
-function decide(rules: Rules, before: Known): Step {
-  const now = before.lookedAt;
+function decide(rules: Rules, seen: Known): Step {
+  const now = seen.lookedAt;
+  const before = seen.ending === null ? seen : { ...seen, versions: completeVersions(rules, seen, now) };
   const settled = settledUnits(rules, before, now);
   const wanted = toCapture(before, settled);
   const files = thatFit(before, wanted);
@@ -170,7 +178,8 @@ function withoutVersion(rules: Rules, known: Known, settled: readonly Settled[],
   const takes = moving.filter(isTake);
   // While a take grows nothing disturbs the disk.
   if (takes.length > 0) return { slug: 'held', why: 'take-grows', paths: pathsOf(takes) };
-  if (ready.length > 0 && !fitsAny(known, ready)) return { slug: 'held', why: 'no-room', paths: pathsOf(ready) };
+  if (ready.length > 0 && known.ending === null && !fitsAny(known, ready))
+    return { slug: 'held', why: 'no-room', paths: pathsOf(ready) };
   if (ready.length > 0 && now >= mediaOnlyDue(rules, known, ready)) return null;
   if (moving.length > 0) return { slug: 'settling', paths: pathsOf(moving) };
   if (ready.length > 0) return { slug: 'held', why: 'media-only', paths: pathsOf(ready) };

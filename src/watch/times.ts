@@ -32,7 +32,9 @@ export interface Times {
   firstRetry: number;
   /** … up to this. */
   lastRetry: number;
-  /** When told to end, a commit under way gets so long: 5 s are promised for everything. */
+  /** When told to end, the takes of a version get so long: then it is made without them. A guess; a version without takes is made in 0.2 s. */
+  endTakes: number;
+  /** … and nothing is begun any more after so long: 5 s are promised for everything. */
   end: number;
   /** How many bytes of media are still taken into the last version when told to end: 480 MB took 3.4 s. */
   endBytes: number;
@@ -57,6 +59,7 @@ export function timesOf(settings: Config['watch']): Times {
     moment: 1000,
     firstRetry: 1000,
     lastRetry: 30_000,
+    endTakes: 2500,
     end: 4000,
     endBytes: 268_435_456,
   };

@@ -1,6 +1,7 @@
 import type { Captured, FileStat, PendingSave, Save, Settled } from '../model/save.ts';
 import { sameStat } from '../system/stat.ts';
 import {
+  completeVersions,
   isCaptured,
   isMade,
   isTake,
@@ -65,11 +66,12 @@ function withLast(known: Known, version: Version): Known {
  * The captured saves that must outlive this process, oldest first: the DAW may save over them any moment. One that is
  * just being made will be a version in a moment, as a rule, and until then it still lies as it was captured.
  */
-export function toOutlive({ times }: Rules, known: Known, now: number): PendingSave[] {
-  const { making, versions } = known;
+export function toOutlive(rules: Rules, known: Known, now: number): PendingSave[] {
+  const { making } = known;
+  const versions = completeVersions(rules, known, now);
   const [first] = versions;
   const inAMoment = making?.of === 'the oldest' && first?.sealed === false;
-  if (inAMoment && now - making.since < times.moment) return [];
+  if (inAMoment && now - making.since < rules.times.moment) return [];
   return versions.map(({ captured, deleted }) => ({
     captured: [...captured.values()].map(({ file, stat }) => ({ file, stat })),
     deleted: [...deleted],

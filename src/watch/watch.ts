@@ -35,7 +35,7 @@ export interface WatchPorts {
   pending: { read: () => Promise<PendingSave[]>; note: (saves: PendingSave[]) => Promise<void> };
   /** How much may still be stored. */
   room: () => Promise<Room>;
-  /** Makes the version. The signal is aborted when there is no time left for it. */
+  /** Makes the version. The signal is aborted when there is no time left for its takes. */
   commit: (save: Save, noTimeLeft: AbortSignal) => Promise<Committed>;
   tell: (event: WatchEvent) => void;
   /** For how long nothing had happened before, ms: then nothing is expected to happen now. */
@@ -69,6 +69,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   const rules = { times, profile };
   const bell = makeBell(clock);
   const ahead = captureAhead(ports.capture);
+  const noTimeForTakes = new AbortController();
   const noTimeLeft = new AbortController();
   const over = new AbortController();
   let state = begin(await leftBefore(ports));
@@ -170,12 +171,12 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
 
   const commit = async (save: Save): Promise<Committed> => {
     if (noTimeLeft.signal.aborted) return { outcome: 'later', reason: 'no time was left for it' };
-    const result = await ports
-      .commit({ ...save, leftOut: staged }, noTimeLeft.signal)
-      .catch(async (thrown: unknown) => {
-        const { message } = await trouble(thrown);
-        return { outcome: 'later', reason: message.replace(/\.$/, '') } as const;
-      });
+    // The one that is then made without its takes is not broken off for them.
+    const limit = save.settled.length > 0 && !noTimeForTakes.signal.aborted ? noTimeForTakes : noTimeLeft;
+    const result = await ports.commit({ ...save, leftOut: staged }, limit.signal).catch(async (thrown: unknown) => {
+      const { message } = await trouble(thrown);
+      return { outcome: 'later', reason: message.replace(/\.$/, '') } as const;
+    });
     // What differs from HEAD is another question now.
     scannedAt = Number.NEGATIVE_INFINITY;
     if (result.outcome === 'committed') lastTrouble = '';
@@ -190,7 +191,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     if (!(await exists(path.join(root, '.git')))) throw new Failure('folder-vanished', { dir: root }, thrown);
     const failure = asFailure(thrown);
     if (failure.row === 'internal' || failure.row === 'no-git') throw thrown;
-    if (failure.message !== lastTrouble && !noTimeLeft.signal.aborted) tell({ event: 'trouble', failure });
+    if (failure.message !== lastTrouble && !noTimeForTakes.signal.aborted) tell({ event: 'trouble', failure });
     lastTrouble = failure.message;
     return failure;
   };
@@ -227,8 +228,13 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
 
   const onEnd = () => {
     bell.ring();
-    const giveUp = () => noTimeLeft.abort();
-    clock.sleep(times.end, over.signal).then(giveUp, () => undefined);
+    const giveUp = async () => {
+      await clock.sleep(times.endTakes, over.signal);
+      noTimeForTakes.abort();
+      await clock.sleep(times.end - times.endTakes, over.signal);
+      noTimeLeft.abort();
+    };
+    giveUp().catch(() => undefined); // only aborted
   };
 
   signal.addEventListener('abort', onEnd, { once: true });
@@ -263,6 +269,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   } finally {
     signal.removeEventListener('abort', onEnd);
     over.abort();
+    noTimeForTakes.abort();
     noTimeLeft.abort();
     await making;
     await wake.close();

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { FileStat } from '../../src/model/save.ts';
+import { begin } from '../../src/watch/settle.ts';
+import { overwritten, toOutlive } from '../../src/watch/version.ts';
 import { Machine, nth, times } from './machine.ts';
 
 /**
@@ -16,6 +18,8 @@ type Happening =
   | { what: 'slip'; file: string }
   /** The next version takes so long, s. */
   | { what: 'slow'; takes: number }
+  /** Told to end, and begun anew. */
+  | { what: 'restart' }
   | { what: 'later' | 'moved' | 'nothing' };
 
 interface Planned {
@@ -41,21 +45,25 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   fc.record({ what: fc.constant('temporary' as const) }),
   fc.record({ what: fc.constant('slip' as const), file }),
   fc.record({ what: fc.constant('slow' as const), takes: fc.integer({ min: 1, max: 100 }) }),
+  fc.record({ what: fc.constant('restart' as const) }),
   fc.record({ what: fc.constantFrom('later' as const, 'moved' as const, 'nothing' as const) }),
 );
-const wait = fc.oneof(fc.double({ min: 0, max: 4, noNaN: true }), fc.double({ min: 0, max: 200, noNaN: true }));
-const plan = (of: fc.Arbitrary<Happening>, heard = fc.boolean()): fc.Arbitrary<Planned[]> =>
-  fc.array(fc.record({ wait, heard, happening: of }), { maxLength: 30 });
+/** Not doubles: most of those that are drawn are as good as zero. */
+const seconds = (most: number) => fc.integer({ min: 0, max: most * 1000 }).map((ms) => ms / 1000);
+const wait = fc.oneof(seconds(4), seconds(200));
+const plan = (of: fc.Arbitrary<Happening>, heard = fc.boolean(), after = wait): fc.Arbitrary<Planned[]> =>
+  fc.array(fc.record({ wait: after, heard, happening: of }), { maxLength: 30 });
 
 class Folder {
-  readonly machine = new Machine('ardour');
+  private machine = new Machine('ardour');
   time = 0;
   private states = 0;
   private readonly files = new Map<string, { stat: FileStat | null; at: number }>();
   /** What a version holds of each file. */
   private readonly head = new Map<string, string>();
   private temporary: number | null = null;
-  private readonly open = new Set<string>();
+  /** Since when. */
+  private readonly open = new Map<string, number>();
   /** The version that is being made: when it was handed over, and when it ends. */
   private made: { from: number; at: number } | null = null;
   private slowBy: number | null = null;
@@ -72,7 +80,12 @@ class Folder {
     this.late = late;
   }
 
+  /** States that were written over by whoever had the session open for writing all the time: halves of a save, perhaps. */
+  readonly halves: string[] = [];
+
   private write(name: string): void {
+    const { stat = null, at = 0 } = this.files.get(name) ?? {};
+    if (this.isWriting(name, at)) this.halves.push(`${name}@${stateOf(stat)}`);
     this.states += 1;
     this.files.set(name, { stat: nth(this.states, this.states * 1000), at: this.time });
     if (sessions.includes(name)) this.saves.push({ file: name, state: String(this.states), at: this.time });
@@ -85,7 +98,7 @@ class Folder {
         this.write(happening.file);
         return sessions.includes(happening.file);
       case 'delete':
-        if (this.files.has(happening.file)) this.files.set(happening.file, { stat: null, at: this.time });
+        if (this.files.get(happening.file)?.stat) this.files.set(happening.file, { stat: null, at: this.time });
         return sessions.includes(happening.file);
       case 'take':
         for (let i = 0; i < happening.flushes; i++)
@@ -93,7 +106,7 @@ class Folder {
         this.flushes.sort((a, b) => a.at - b.at);
         return false;
       case 'open':
-        this.open.add(happening.file);
+        if (!this.open.has(happening.file)) this.open.set(happening.file, this.time);
         return false;
       case 'close':
         this.open.delete(happening.file);
@@ -107,6 +120,9 @@ class Folder {
       case 'slow':
         this.slowBy = happening.takes;
         return false;
+      case 'restart':
+        this.restart();
+        return false;
       case 'later':
         this.machine.outcomes.push({ outcome: 'later', reason: 'a merge' });
         return false;
@@ -118,6 +134,31 @@ class Folder {
     }
   }
 
+  /** Has somebody had it open since before it was written, at `at`, not long ago? */
+  private isWriting(name: string, at: number): boolean {
+    return (this.open.get(name) ?? Infinity) <= at && this.time - at < times.openPatience / 1000;
+  }
+
+  /** What is under way comes to its end; of what has settled nothing is left for later but what somebody has open for writing. */
+  private restart(): void {
+    this.look();
+    const before = this.machine.saves.length;
+    const outcomes = [...this.machine.outcomes];
+    this.machine.slow = false;
+    this.machine.feed({ type: 'end' });
+    if (this.made === null) this.take(before, outcomes);
+    else this.finish(this.made);
+    this.look();
+    for (const { path, oid } of this.machine.saves.slice(before).flatMap(({ captured }) => captured)) {
+      const { stat = null, at = 0 } = this.files.get(path) ?? {};
+      if (this.isWriting(path, at)) expect(oid).not.toBe(`${path}@${stateOf(stat)}`);
+    }
+    const { rules, state } = this.machine;
+    const lies = new Map([...this.files].map(([name, { stat }]) => [name, stat]));
+    this.machine = new Machine('ardour');
+    this.machine.state = begin(overwritten(toOutlive(rules, state.known, this.time * 1000), lies));
+  }
+
   look(): void {
     const differing = [...this.files].filter(([name, { stat }]) => (this.head.get(name) ?? 'null') !== stateOf(stat));
     const before = this.machine.saves.length;
@@ -126,12 +167,15 @@ class Folder {
     const temporary = this.temporary === null ? {} : { 'Song.tmp': this.temporary };
     this.machine.slow = this.slowBy !== null;
     const outcomes = [...this.machine.outcomes];
-    this.machine.look(this.time, stats, { temporary, open: [...this.open] });
+    this.machine.look(this.time, stats, { temporary, open: [...this.open.keys()] });
     this.machine.slippery.clear();
     for (const { path, stat } of this.machine.captures.slice(captures)) this.wasQuiet(path, stateOf(stat), times.quiet);
     for (const save of this.machine.saves.slice(before)) {
       for (const { path, stat } of save.settled) this.wasQuiet(path, stateOf(stat), times.mediaQuiet);
-      if (this.made === null) for (const path of save.deleted) this.wasQuiet(path, 'null', times.quiet);
+      // A session that was gone, and is back by now, comes with the next version.
+      const isBack = (path: string) => sessions.includes(path) && this.files.get(path)?.stat !== null;
+      if (this.made === null)
+        for (const path of save.deleted) if (!isBack(path)) this.wasQuiet(path, 'null', times.quiet);
     }
     if (this.machine.state.slug === 'committing') {
       this.made ??= { from: this.machine.saves.length - 1, at: this.time + (this.slowBy ?? 0) };
@@ -237,10 +281,7 @@ const stateOf = (stat: FileStat | null): string => (stat === null ? 'null' : Str
 
 /** Late looks: a busy computer, and now and then one that slept for hours. */
 const lateness = fc.array(
-  fc.oneof(
-    { weight: 20, arbitrary: fc.double({ min: 0, max: 0.3, noNaN: true }) },
-    { weight: 1, arbitrary: fc.constant(7200) },
-  ),
+  fc.oneof({ weight: 20, arbitrary: seconds(0.3) }, { weight: 1, arbitrary: fc.constant(7200) }),
   { minLength: 1, maxLength: 20 },
 );
 
@@ -276,6 +317,24 @@ test('every session that stays quiet ends in a version of its last state, whatev
   );
 });
 
+test('sessions that are open for writing, and an end at any moment: no half of a save is committed, and what was left is caught up at the next start', () => {
+  const session = fc.constantFrom(...sessions);
+  const all = fc.oneof(
+    fc.record({ what: fc.constantFrom('save' as const, 'open' as const, 'close' as const), file: session }),
+    fc.record({ what: fc.constant('restart' as const) }),
+  );
+  fc.assert(
+    fc.property(plan(all, fc.constant(true), seconds(8)), lateness, (planned, late) => {
+      const song = folder(late);
+      song.play(planned);
+      song.rest();
+      expect(song.committed).toEqual(song.lastOfEach);
+      for (const { file: name, state } of song.versions) expect(song.halves).not.toContain(`${name}@${state}`);
+    }),
+    runs,
+  );
+});
+
 test('a save that is followed by nothing for a little more than the quiet time is never passed over', () => {
   const saves = fc.record({ what: fc.constant('save' as const), file: fc.constantFrom(...sessions, ...takes) });
   const recording = fc.record({
@@ -283,7 +342,7 @@ test('a save that is followed by nothing for a little more than the quiet time i
     file: fc.constantFrom(...takes),
     flushes: fc.nat(60),
   });
-  const late = fc.array(fc.double({ min: 0, max: 0.3, noNaN: true }), { minLength: 1, maxLength: 20 });
+  const late = fc.array(seconds(0.3), { minLength: 1, maxLength: 20 });
   const merge = fc.record({ what: fc.constant('later' as const) });
   const slow = fc.record({ what: fc.constant('slow' as const), takes: fc.integer({ min: 1, max: 100 }) });
   const all = fc.oneof({ weight: 6, arbitrary: saves }, recording, merge, slow);
@@ -317,7 +376,7 @@ test('a growing take never holds a save for longer than it may', () => {
       flushes: fc.integer({ min: 0, max: 400 }),
     }),
   );
-  const late = fc.array(fc.double({ min: 0, max: 0.3, noNaN: true }), { minLength: 1, maxLength: 20 });
+  const late = fc.array(seconds(0.3), { minLength: 1, maxLength: 20 });
   fc.assert(
     fc.property(plan(only, fc.constant(true)), late, (planned, delays) => {
       const song = folder(delays);

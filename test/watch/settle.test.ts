@@ -386,14 +386,23 @@ test('a version that cannot be made does not wait anew for its take when the nex
   expect(m.told.slice(1)).toEqual(['Song.als@1 …Take.wav']);
 });
 
-test('a save over one that is still open while its version is made in the end is a version of its own', () => {
+test('a save over one that is still open while its version is made is a version of its own', () => {
   const m = new Machine();
-  m.watch(0, 8, { 'Song.als': 1 }, { open: ['Song.als'] });
   m.slow = true;
-  m.feed({ type: 'end' });
-  m.watch(9, 12, { 'Song.als': 2 }, { open: ['Song.als'] });
+  m.watch(0, 61, { 'Song.als': 1 }, { open: ['Song.als'] });
+  m.watch(62, 65, { 'Song.als': 2 }, { open: ['Song.als'] });
   m.finish();
+  m.watch(66, 123, { 'Song.als': 2 }, { open: ['Song.als'] });
   expect(m.told).toEqual(['Song.als@1', 'Song.als@2']);
+});
+
+test('a session that is half written while another one is saved over and over gets into none of its versions', () => {
+  const m = new Machine();
+  m.watch(0, 5, { 'Mix.als': 1 }, { open: ['Mix.als'] });
+  m.watch(6, 10, { 'Mix.als': 1, 'Song.als': 1 }, { open: ['Mix.als'] });
+  m.watch(11, 15, { 'Mix.als': 1, 'Song.als': 2 }, { open: ['Mix.als'] });
+  m.watch(16, 20, { 'Mix.als': 2, 'Song.als': 2 });
+  expect(m.told).toEqual(['Song.als@1', 'Song.als@2 Mix.als@2']);
 });
 
 test('a save while a version of media only is made is not lost with it', () => {
@@ -590,6 +599,56 @@ test('the end: media that wait for a save are committed, as far as there is time
   two.watch(0, 16, { 'A.wav': nth(1, 2e8), 'B.wav': nth(1, 2e8) });
   two.feed({ type: 'end' });
   expect(two.told).toEqual(['A.wav@1 +B.wav']);
+});
+
+test('the end: a session that is open for writing may be half of a save and is left; what is complete beside it is committed', () => {
+  const m = new Machine();
+  m.watch(0, 8, { 'Song.als': 1, 'Mix.als': 1 }, { open: ['Song.als'] });
+  expect(m.name).toBe('held: file-open');
+  m.feed({ type: 'end' });
+  expect(m.told).toEqual(['Mix.als@1']);
+  m.look(8.5, { 'Song.als': 1 }, { open: ['Song.als'] });
+  expect(m.told).toHaveLength(1);
+  // Its DAW, which ends as well, has closed it.
+  m.look(8.6, { 'Song.als': 1 });
+  expect(m.told).toEqual(['Mix.als@1', 'Song.als@1']);
+});
+
+test('the end: of a package that is being written nothing is committed, but a descriptor that is only kept open holds nothing back', () => {
+  const m = new Machine('logic');
+  const song = { 'Song.logicx/Alternatives/000/ProjectData': 1, 'Song.logicx/Resources/ProjectInformation.plist': 1 };
+  m.watch(0, 8, song, { open: Object.keys(song).slice(0, 1) });
+  m.feed({ type: 'end' });
+  m.look(8.5, song, { open: Object.keys(song).slice(0, 1) });
+  expect(m.told).toEqual([]);
+
+  const idle = new Machine();
+  idle.outcomes.push({ outcome: 'later', reason: 'a merge' });
+  idle.watch(0, 60, { 'Song.als': 1 }, { open: ['Song.als'] });
+  idle.feed({ type: 'end' });
+  expect(idle.told).toEqual(['Song.als@1', 'Song.als@1']);
+});
+
+test('what was captured half written is no save that a kill must not take: at the next start it would be made a version', () => {
+  const m = new Machine();
+  const kept = () => toOutlive(m.rules, m.state.known, m.time * 1000).flatMap(({ captured }) => captured);
+  m.watch(0, 8, { 'Song.als': 1, 'Mix.als': 1, 'Take.wav': 1 }, { open: ['Song.als', 'Take.wav'] });
+  expect(kept().map(({ file }) => file.oid)).toEqual(['Mix.als@1']);
+  m.look(9, { 'Song.als': 1, 'Mix.als': 1, 'Take.wav': 2 }, { open: ['Take.wav'] });
+  expect(kept().map(({ file }) => file.oid)).toEqual(['Song.als@1', 'Mix.als@1']);
+});
+
+test('the end: a version whose takes take too long is made without them, once', () => {
+  const m = new Machine();
+  const files = { 'Song.als': 1, 'Take.wav': nth(1, 5e9), 'Empty.txt': nth(1, 0) };
+  m.slow = true;
+  m.watch(0, 16, files);
+  m.feed({ type: 'end' });
+  m.finish({ outcome: 'later', reason: 'no time was left for its takes' });
+  expect(m.told).toEqual(['Song.als@1 Take.wav@1 Empty.txt@1', 'Song.als@1 Empty.txt@1 +Take.wav']);
+  m.finish({ outcome: 'later', reason: 'a merge' });
+  m.look(17, files);
+  expect(m.saves).toHaveLength(2);
 });
 
 test('the end in the middle of a merge: it is tried once, and then it ends', () => {
