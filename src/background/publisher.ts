@@ -160,10 +160,11 @@ export function startPublisher(
 
   /** What is not published now is in the queue all the same, also what was committed by hand. */
   const keep = async (silence: Failure | null): Promise<number> => {
+    // First: whoever lets it go on meanwhile, or has something new, must be heard.
+    wanted.publish = silence !== null;
     kept = await keepQueue(project, clock.now(), kept);
     const { versions } = kept;
     if (silence !== null && versions > 0) complain(silence, versions, clock.now() + config.network.probeSeconds * 1000);
-    wanted.publish = silence !== null;
     return Infinity;
   };
 

@@ -153,7 +153,16 @@ test('a push is broken off when it is held, nothing is sent meanwhile, and all g
   expect(await waiting()).toBe(2);
   ann.publisher.hold(null);
   await until('all is published', () => published(ann));
-  expect(await gitLine(remote.dir, ['rev-parse', 'main'])).toBe(await gitLine(ann.project.root, ['rev-parse', 'HEAD']));
+  const tip = async () => await gitLine(ann.project.root, ['rev-parse', 'HEAD']);
+  expect(await gitLine(remote.dir, ['rev-parse', 'main'])).toBe(await tip());
+
+  // It ends just while is noted what waits.
+  ann.publisher.hold('recording goes on');
+  await git(ann.project.root, ['commit', '--quiet', '--allow-empty', '-m', 'a save']);
+  ann.publisher.wake();
+  await systemClock.sleep(5);
+  ann.publisher.hold(null);
+  await until('it is published, too', async () => (await gitLine(remote.dir, ['rev-parse', 'main'])) === (await tip()));
 });
 
 test('where nobody has worked for days the start takes no dozen of processes, and what was committed by hand goes out', async () => {
