@@ -16,7 +16,9 @@ const install = command({
   async run(options, context) {
     if (options.all) return await inAll(installHooks, context);
     const project = await context.project();
-    return changed(await installHooks(project), await hookStatus(project), 'Nothing to do.', context);
+    const { done, warnings } = await installHooks(project);
+    const told = { done: done.map((line) => `Installed: ${line}`), warnings };
+    return changed(told, await hookStatus(project), 'They are there, and up to date.', context);
   },
 });
 
@@ -73,16 +75,32 @@ function changed({ done, warnings }: HookChanges, report: HookReport, nothing: s
 }
 
 function describeHooks({ folder, shadowedBy, hooks }: HookReport): string[] {
+  const summary = hooks.every(({ reached, state }) => reached && state === 'installed')
+    ? 'Commits and pushes by hand, from any Git client, take the lock and wait their turn as saves do.'
+    : hooks.some(({ reached, state }) => reached && state === 'installed')
+      ? 'Not all that oxenvcs does for commits and pushes by hand is done: oxenvcs hooks install'
+      : 'Saves become versions all the same; commits and pushes by hand do not ask for the lock: oxenvcs hooks install';
   return [
+    summary,
     `In ${folder}:`,
     ...hooks.map(({ name, state, reached, kept }) => {
       const isThere = state !== 'absent' && state !== 'foreign';
       const unreached = isThere && !reached ? ', but Git does not get to it' : '';
-      return `${reached && state === 'installed' ? '✓' : '✗'} ${name}: ${words[state]}${unreached}${kept ? '; the one from before runs first' : ''}`;
+      return `${reached && state === 'installed' ? '✓' : '✗'} ${name}: ${words[state]}${unreached}${kept ? '; the one from before runs first' : ''} (${jobs[name] ?? ''})`;
     }),
     ...(shadowedBy === null ? [] : [`Git looks for hooks in ${shadowedBy}.`]),
   ];
 }
+
+const jobs: Record<string, string> = {
+  'pre-commit': 'the lock, before a commit',
+  'prepare-commit-msg': 'a message to start from',
+  'post-commit': 'the commit goes out by itself',
+  'pre-push': 'the lock, before a push; large takes in parts',
+  'post-checkout': 'unchanged takes do not look new to the DAW',
+  'post-merge': 'the same after a merge, which goes out by itself',
+  'post-rewrite': 'amended and rebased commits go out instead of the old ones',
+};
 
 const words = {
   absent: 'not there',

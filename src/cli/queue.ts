@@ -1,3 +1,4 @@
+import { subjectsOf } from '../commit/history.ts';
 import { Failure } from '../model/failures.ts';
 import { readAttempts, showQueue, type ShownEntry } from '../queue/attempts.ts';
 import { dropEntry, takeBack } from '../queue/drop.ts';
@@ -15,30 +16,58 @@ const list = command({
     const { entries, dropped, damaged } = await lookAtQueue(project);
     for (const { file, reason } of damaged)
       context.output.warn(`A queue entry was damaged (${reason}) and set aside as ${file}.`);
-    const shown = showQueue(entries, await readAttempts(project), project.config.branch);
+    const published = project.config.branch;
+    const shown = showQueue(entries, await readAttempts(project), published);
     const out = dropped.map(({ id, seq, commit }) => ({ id, seq, commit }));
+    const commits = [...shown, ...out].map(({ commit }) => commit);
+    const subjects = await subjectsOf(project.root, commits);
+    const named = (commit: string) => `${commit.slice(0, 8)}  ${subjects.get(commit) ?? ''}`.trimEnd();
     return {
       data: { entries: shown, dropped: out },
       lines: [
-        ...(shown.length === 0 ? [out.length === 0 ? 'Everything is published.' : 'Nothing waits.'] : shown.map(line)),
+        ...(shown.length === 0 ? [out.length === 0 ? 'Everything is published.' : 'Nothing waits.'] : []),
+        ...shown.map(
+          (entry) => `${named(entry.commit)}  (${localTime(entry.createdAt)}) ${standing(entry, published)}`,
+        ),
         ...new Set(shown.flatMap(reason)),
         ...out.map(
-          ({ commit }) => `${commit.slice(0, 8)}  taken out of the queue; back with: queue retry ${commit.slice(0, 8)}`,
+          ({ commit }) =>
+            `${named(commit)}  taken out of the queue; to put it back: oxenvcs queue retry ${commit.slice(0, 8)}`,
         ),
       ],
     };
   },
 });
 
-const line = ({ commit, kind, state, createdAt }: ShownEntry): string =>
-  `${commit.slice(0, 8)}  ${kind}  ${state}  ${localTime(createdAt)}`;
+/** Where an entry stands, for somebody who makes music: the words of `--json` are for scripts. */
+function standing({ kind, state, branch }: ShownEntry, published: string): string {
+  if (kind === 'intent') return 'was begun on while nobody could be asked for the lock';
+  const to = kind === 'rescue' ? `, to go to ${branch}` : '';
+  if (kind === 'publish' && branch !== published)
+    return `stays here: it is of ${branch}, and ${published} is published`;
+  switch (state) {
+    case 'pending':
+    case 'waiting':
+      return `waits to be published${to}`;
+    case 'working':
+      return `is being published${to}`;
+    case 'failed':
+      return `could not be published yet${to}`;
+    case 'halted':
+      return `is not published${to}`;
+  }
+}
 
 /** Most entries have failed for the same reason: it is said once. */
 function reason({ state, nextAttemptAt, lastError }: ShownEntry): string[] {
   if (lastError === null) return [];
   const next =
-    state === 'halted' ? ' Then: oxenvcs queue retry' : nextAttemptAt ? ` Next try: ${localTime(nextAttemptAt)}.` : '';
-  return [`⚠ ${state}: ${lastError.message}${next}`];
+    state === 'halted'
+      ? ' When that is mended: oxenvcs queue retry'
+      : nextAttemptAt
+        ? ` It is tried again by itself: ${localTime(nextAttemptAt)}.`
+        : '';
+  return [`⚠ ${lastError.message}${next}`];
 }
 
 const sync = command({

@@ -20,6 +20,16 @@ export interface Version {
 
 const fields = ['%H', '%cI', '%an', '%s', '%(trailers:key=Incomplete,valueonly,separator=%x1f)', '%D'];
 
+/** The first lines of these commits' messages; those that are not here, or cannot be read, are left out. */
+export async function subjectsOf(root: string, commits: readonly string[]): Promise<Map<string, string>> {
+  if (commits.length === 0) return new Map();
+  const args = ['log', '-z', '--no-walk=unsorted', '--ignore-missing', '--stdin', '--format=%H%s'];
+  const told = await tryGit(root, args, { input: commits.join('\n') });
+  const length = commits[0]?.length ?? 0;
+  const records = told.stdout.toString('utf8').split('\0').filter(Boolean);
+  return new Map(records.map((record) => [record.slice(0, length), record.slice(length)]));
+}
+
 /** The versions of what is checked out, newest first. */
 export async function pastVersions(
   project: Project,

@@ -13,7 +13,9 @@ it('hooks are taken out and put back by command, and status tells which are ther
   expect(await states()).toEqual(new Set(['absent']));
   expect((await run('uninstall')).stdout).toBe('No hook of ours is there.\n');
   await write(project.gitDir, { 'hooks/pre-push': '#!/bin/sh\n' });
-  expect((await run('install')).stdout).toBe('Git hooks\n');
-  expect((await run('status')).stdout).toMatch(/✓ pre-push: installed; the one from before runs first\n/);
+  expect((await run('install')).stdout).toBe('Installed: Git hooks\n');
+  expect((await run('status')).stdout).toMatch(
+    /^Commits and pushes by hand.*\n✓ pre-push: installed; the one from before runs first \(the lock, /s,
+  );
   expect(await oxenvcs(['hooks', 'status'], { cwd: '/' })).toMatchObject({ code: 7, stdout: '' });
 });

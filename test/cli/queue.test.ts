@@ -32,6 +32,12 @@ test('a refused push is halted and told by status with the way out; `queue retry
   expect((await run('queue', 'sync')).code).toBe(6);
   const { entries } = await list();
   expect(entries).toMatchObject([{ commit: made, state: 'halted', lastError: { code: 'REMOTE_REFUSED' } }]);
+  const subject = await gitLine(root, ['log', '-1', '--format=%s', made]);
+  expect((await run('queue', 'list')).stdout.split('\n')).toEqual([
+    expect.stringMatching(new RegExp(`^${made.slice(0, 8)}  ${subject}  \\(20.*\\) is not published$`)),
+    expect.stringMatching(/^⚠ .*no space for you.* When that is mended: oxenvcs queue retry$/),
+    '',
+  ]);
   const status = (await run('status', '--json')).json();
   expect(status).toMatchObject({
     queue: { pending: 0, failed: 0, halted: 1 },
