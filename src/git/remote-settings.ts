@@ -19,15 +19,36 @@ export const askSettings = (name: string): string[] => [
   'config',
   '--null',
   '--get-regexp',
-  `^remote\\.${name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}\\.(proxy|proxyauthmethod|uploadpack|receivepack)$`,
+  `^(remote\\.${name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}\\.(url|pushurl|proxy|proxyauthmethod|uploadpack|receivepack)|url\\..*\\.(pushinsteadof|insteadof))$`,
 ];
+
+/** Git's answer, each setting with its value, in git's order. */
+const settingsIn = (answer: string): [key: string, value: string][] =>
+  answer
+    .split('\0')
+    .filter(Boolean)
+    .map((line) => {
+      const end = line.indexOf('\n');
+      return end < 0 ? [line, ''] : [line.slice(0, end), line.slice(end + 1)];
+    });
+
+/**
+ * The address that git would push to, by git's answer; null where git has to be asked for it: it rewrites addresses, or keeps
+ * this one where it kept them of old.
+ */
+export function addressIn(answer: string): string | null {
+  const settings = settingsIn(answer);
+  const rewrites = settings.some(([key]) => /\.(push)?insteadof$/.test(key));
+  const of = (ending: string) => settings.filter(([key]) => key.endsWith(ending)).map(([, value]) => value);
+  const urls = [...of('.pushurl'), ...of('.url')];
+  // A newer git takes an empty one for the end of those before it.
+  return rewrites || urls.includes('') ? null : (urls[0]?.trim() ?? null);
+}
 
 /** Remembers git's answer. */
 export function noteSettings(url: string, answer: string): void {
   const found: RemoteSettings = {};
-  for (const line of answer.split('\0')) {
-    const [key = '', ...value] = line.split('\n');
-    const text = value.join('\n');
+  for (const [key, text] of settingsIn(answer)) {
     if (key.endsWith('.proxy')) found.proxy = text;
     if (key.endsWith('.proxyauthmethod')) found.proxyAuthMethod = text;
     if (key.endsWith('.uploadpack')) found.uploadPack = text;

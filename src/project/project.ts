@@ -1,6 +1,6 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { askSettings, noteSettings } from '../git/remote-settings.ts';
+import { addressIn, askSettings, noteSettings } from '../git/remote-settings.ts';
 import { gitLine, tryGit } from '../git/run.ts';
 import { gitFailure } from '../git/failures.ts';
 import { refTips } from '../git/refs.ts';
@@ -76,14 +76,15 @@ async function sourcesOf(root: string): Promise<Source[]> {
 /** The address to talk to: the configured remote's URL, as git would use it for pushing. Null where there is none. */
 export async function remoteUrl(project: Pick<Project, 'root' | 'config'>): Promise<string | null> {
   const name = project.config.remote;
-  const [result, settings] = await Promise.all([
-    tryGit(project.root, ['remote', 'get-url', '--push', name]),
-    tryGit(project.root, askSettings(name)),
-  ]);
-  if (result.exitCode !== 0) return null;
-  const url = result.stdout.toString('utf8').trim();
-  noteSettings(url, settings.stdout.toString('utf8'));
+  const settings = (await tryGit(project.root, askSettings(name))).stdout.toString('utf8');
+  const url = addressIn(settings) ?? (await addressByGit(project.root, name));
+  if (url !== null) noteSettings(url, settings);
   return url;
+}
+
+async function addressByGit(root: string, name: string): Promise<string | null> {
+  const { exitCode, stdout } = await tryGit(root, ['remote', 'get-url', '--push', name]);
+  return exitCode === 0 ? stdout.toString('utf8').trim() : null;
 }
 
 /** What the network room needs to know of a project. */

@@ -1,11 +1,14 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { git, gitLine } from '../../src/git/run.ts';
+import { addressIn, askSettings } from '../../src/git/remote-settings.ts';
+import { git, gitLine, tryGit } from '../../src/git/run.ts';
+import { remoteUrl } from '../../src/project/project.ts';
+import { defaults } from '../../src/model/config.ts';
 import { oxenvcs } from '../support/cli.ts';
 import { relay } from '../support/relay.ts';
 import { fileRemote, httpRemote } from '../support/remotes.ts';
-import { sandbox, write } from '../support/sandbox.ts';
+import { repository, sandbox, write } from '../support/sandbox.ts';
 
 /** A project, and its commands: they must succeed. */
 async function song(origin: string, settings: Record<string, string>) {
@@ -75,4 +78,24 @@ test('a git in an unusual place on the other side is found where the settings sa
   await run(['push'], { OXENVCS_PUSH_MAX_BYTES_PER_SECOND: '1000000' });
   // The lock; then the branch, and the lock is given back.
   expect((await asked()).filter((name) => name === 'receive-pack')).toHaveLength(2);
+});
+
+test.each<[string, string, Record<string, string>]>([
+  ['one address', 'known', { 'remote.a.b.url': 'https://band.example/x=y.git' }],
+  [
+    'another one for pushing',
+    'known',
+    { 'remote.a.b.url': '/songs/x', 'remote.a.b.pushurl': 'ssh://git@band.example/x y' },
+  ],
+  ['rewritten', 'asked', { 'remote.a.b.url': 'band:x', 'url.https://band.example/.insteadOf': 'band:' }],
+  ['rewritten for pushing', 'asked', { 'remote.a.b.url': 'git://h/x', 'url.ssh://git@h/.pushInsteadOf': 'git://h/' }],
+  ['that of another remote', 'asked', { 'remote.a-b.url': '/songs/other', 'remote.a.b.proxy': 'http://p' }],
+])('the address of a remote is git’s own, mostly in one question: %s', async (_, how, settings) => {
+  const root = await repository(await sandbox());
+  for (const [key, value] of Object.entries(settings)) await git(root, ['config', key, value]);
+  const byGit = await tryGit(root, ['remote', 'get-url', '--push', 'a.b']);
+  const url = byGit.exitCode === 0 ? byGit.stdout.toString('utf8').trim() : null;
+  expect(await remoteUrl({ root, config: { ...defaults, remote: 'a.b' } })).toBe(url);
+  const answer = (await tryGit(root, askSettings('a.b'))).stdout.toString('utf8');
+  expect(addressIn(answer)).toBe(how === 'known' ? url : null);
 });
