@@ -2,6 +2,7 @@ import { text } from 'node:stream/consumers';
 import { suggestMessage } from './hook/message.ts';
 import { takeLock } from './hook/lock.ts';
 import { stageForPush } from './hook/stage.ts';
+import { followTo } from './setup/moved.ts';
 import { restoreTimes } from './commit/media-times.ts';
 import { asFailure } from './model/failures.ts';
 import { openProject, type Project } from './project/project.ts';
@@ -58,7 +59,9 @@ try {
   const stop = new AbortController();
   for (const end of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(end, () => stop.abort());
   const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(Math.max(1, left - spare))]);
-  const remark = await job.run(await openProject(process.cwd()), args, signal);
+  const project = await openProject(process.cwd());
+  await followTo(project).catch(() => undefined); // it only helps the background process, and is tried each time
+  const remark = await job.run(project, args, signal);
   if (remark !== null) process.stderr.write(`oxenvcs: ${remark}\n`);
 } catch (error) {
   // Git's own work goes on. What a user can meet is told by `oxenvcs status`; a slip of ours is told here.

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Argv } from 'yargs';
+import { followTo } from '../setup/moved.ts';
 import type { Program } from '../control/start.ts';
 import { Failure } from '../model/failures.ts';
 import { findProject, type Project } from '../project/project.ts';
@@ -75,6 +76,10 @@ export function makeContext(
     clock: systemClock,
     signal,
     retry: options.retry,
-    project: async () => await findProject(folder()),
+    project: async () => {
+      const project = await findProject(folder());
+      await followTo(project).catch(() => undefined); // it only helps the background process, and is tried each time
+      return project;
+    },
   };
 }

@@ -11,23 +11,33 @@ import { dataFolder } from '../system/places.ts';
  * and a damaged one concerns one project. Its name tells the folder, too: from that it is written anew.
  */
 
-const Entry = v.object({ v: v.literal(1), root: v.string(), at: v.string() });
+const Entry = v.object({
+  v: v.literal(1),
+  root: v.string(),
+  at: v.string(),
+  /** Which clone lay there when it was last watched (lock/clone.ts): by that it is known where it was moved to. */
+  clone: v.optional(v.string()),
+});
 
 export const registryFolder = (): string => path.join(dataFolder(), 'projects');
 
 export interface Registered {
   roots: string[];
+  /** By root, as far as they are known. */
+  clones: ReadonlyMap<string, string>;
   /** Files that told nothing and were set aside. */
   damaged: string[];
 }
 
-/** From now on, and from each start of the session on, the background process watches this project. */
-export async function register(root: string): Promise<void> {
+/** From now on, and from each start of the session on, the background process watches this project. `clone`: which one lies there. */
+export async function register(root: string, clone?: string): Promise<void> {
   const file = fileFor(root);
   const known = entryIn(await readText(file));
-  if (known?.root === root) return;
-  await writeDurable(file, `${JSON.stringify({ v: 1, root, at: isoTime(Date.now()) })}\n`);
+  if (known?.root === root && (clone === undefined || known.clone === clone)) return;
+  await writeDurable(file, `${JSON.stringify({ v: 1, root, at: isoTime(Date.now()), clone })}\n`);
 }
+
+export const isRegistered = async (root: string): Promise<boolean> => (await readText(fileFor(root))) !== null;
 
 /** The background process has nothing to do with it any more. */
 export async function unregister(root: string): Promise<void> {
@@ -38,21 +48,24 @@ export async function unregister(root: string): Promise<void> {
 /** All projects, sorted. What is damaged is mended from the file's name, or set aside under `damaged/` of the data folder. */
 export async function registered(): Promise<Registered> {
   const names = await fs.readdir(registryFolder()).catch(ifMissing([] as string[]));
-  const found: Registered = { roots: [], damaged: [] };
+  const clones = new Map<string, string>();
+  const found = { roots: [] as string[], damaged: [] as string[] };
   for (const name of names.filter((one) => one.endsWith('.json') && !one.startsWith('.'))) {
     const file = path.join(registryFolder(), name);
     const text = await readText(file);
     // Unregistered between the listing and the look.
     if (text === null) continue;
-    const root = entryIn(text)?.root ?? rootIn(name);
+    const entry = entryIn(text);
+    const root = entry?.root ?? rootIn(name);
     if (root === null) {
       found.damaged.push(await setAside(file));
       continue;
     }
-    if (entryIn(text) === null) await register(root);
+    if (entry === null) await register(root);
+    if (entry?.clone !== undefined) clones.set(root, entry.clone);
     found.roots.push(root);
   }
-  return { roots: [...new Set(found.roots)].toSorted(), damaged: found.damaged };
+  return { roots: [...new Set(found.roots)].toSorted(), clones, damaged: found.damaged };
 }
 
 function entryIn(text: string | null): v.InferOutput<typeof Entry> | null {

@@ -2,6 +2,7 @@ import { watch } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { describeEvent } from '../background/events.ts';
+import { type Finder, startFinder } from '../setup/moved.ts';
 import { logFile } from '../control/place.ts';
 import { protocol } from '../control/protocol.ts';
 import { registered, registryFolder } from '../control/registry.ts';
@@ -48,11 +49,17 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
   const told = new AbortController();
   const broken = new AbortController();
   const notices = makeNotices(clock, (notice) => void notify({ ...notice, body: redact(notice.body) }));
+  const finder = startFinder();
   const supervisor = supervise({
     clock,
-    watchProject: watchOne(clock),
+    watchProject: watchOne(clock, finder),
+    seek: async (root) => {
+      const to = await finder.seek(root);
+      if (to !== null) await look();
+      return to;
+    },
     tell: (root, event) => {
-      if (event.event !== 'absent' && event.event !== 'failing') notices.take(root, event);
+      if (event.event !== 'absent' && event.event !== 'failing' && event.event !== 'moved') notices.take(root, event);
       const line = describe(event);
       if (line !== null) tell(`${path.basename(root)}: ${line}`);
     },
@@ -105,12 +112,15 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
     if (!isUsual) await takePriority('lowest');
     tell(`oxenvcs ${version} begins (process ${process.pid}).`);
     const ended = AbortSignal.any([signal, told.signal, lost, broken.signal]);
-    const registry = watch(registryFolder(), () => void look().catch((error: unknown) => tell(`⚠ ${String(error)}`)));
+    const registry = onChanges(
+      registryFolder(),
+      () => void look().catch((error: unknown) => tell(`⚠ ${String(error)}`)),
+    );
     try {
       await look();
       await once(ended);
     } finally {
-      registry.close();
+      registry();
       notices.stop();
       if (!isUsual) void takePriority('usual');
       await endWithin(supervisor, clock, tell);
@@ -123,10 +133,12 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
 }
 
 const watchOne =
-  (clock: Clock): WatchProject =>
+  (clock: Clock, finder: Finder): WatchProject =>
   async (root, { signal, tell }) => {
     const open = async () => {
       const project = await openProject(root);
+      // Its watch needs none of that: it is noted at the next start.
+      await finder.note(project).catch(() => undefined);
       return { project, profile: await findDaw(root, project.config.daw) };
     };
     await keepWatched(open, { clock, signal, tell });
@@ -134,9 +146,25 @@ const watchOne =
 
 function describe(event: TendEvent): string | null {
   if (event.event === 'absent') return 'The folder is not there; it is watched again when it is back.';
+  if (event.event === 'moved') return `It lies elsewhere now and is watched there: ${event.to}`;
   if (event.event === 'failing')
     return `⚠ ${event.failure.message} It is begun anew in ${Math.ceil(event.retryMs / 1000)} s.`;
   return describeEvent(event);
+}
+
+/** Many changes at once are one. Gives what ends it. */
+function onChanges(folder: string, changed: () => void): () => void {
+  let due: NodeJS.Timeout | undefined;
+  const watcher = watch(folder, () => {
+    due ??= setTimeout(() => {
+      due = undefined;
+      changed();
+    }, 100);
+  });
+  return () => {
+    watcher.close();
+    clearTimeout(due);
+  };
 }
 
 async function endWithin(supervisor: Supervisor, clock: Clock, tell: (line: string) => void): Promise<void> {

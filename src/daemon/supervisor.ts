@@ -20,6 +20,7 @@ export interface Supervisor {
 export interface SupervisorPorts {
   clock: Clock;
   watchProject: WatchProject;
+  seek: TendPorts['seek'];
   tell: (root: string, event: TendEvent) => void;
 }
 
@@ -34,7 +35,7 @@ interface Tended {
 const apartMs = 30;
 
 /** Watches many projects side by side: what happens to one is nothing to the others. */
-export function supervise({ clock, watchProject, tell }: SupervisorPorts): Supervisor {
+export function supervise({ clock, watchProject, seek, tell }: SupervisorPorts): Supervisor {
   const tended = new Map<string, Tended>();
   const lent = new Map<string, number>();
   let wanted = new Set<string>();
@@ -51,6 +52,7 @@ export function supervise({ clock, watchProject, tell }: SupervisorPorts): Super
       clock,
       signal,
       watchProject,
+      seek,
       tell: (event) => tell(root, event),
       become: (now) => {
         one.state = { project: root, ...now };

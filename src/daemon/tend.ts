@@ -17,6 +17,8 @@ export type TendEvent =
   | PipelineEvent
   /** The folder is not there: an unplugged disk, perhaps. It is waited for. */
   | { event: 'absent' }
+  /** The folder has another place now, and is watched there. */
+  | { event: 'moved'; to: string }
   /** It could not be watched any more; it is begun anew after so many ms. */
   | { event: 'failing'; failure: Failure; retryMs: number };
 
@@ -24,6 +26,8 @@ export interface TendPorts {
   clock: Clock;
   signal: AbortSignal;
   watchProject: WatchProject;
+  /** The project is not there: finds where it was moved to, and sees to it that it is tended there; null: nobody knows. */
+  seek: (root: string) => Promise<string | null>;
   tell: (event: TendEvent) => void;
   become: (state: Pick<ProjectState, 'state' | 'detail'>) => void;
   /** Gives what breaks the watch that begins off, should it throw something that nobody catches. */
@@ -38,11 +42,11 @@ const wellMs = 60_000;
 const absentMs = 30_000;
 
 const absent =
-  'it is not there: a disk that is not plugged in, perhaps; if it was renamed or moved: oxenvcs init in its new place; if it was deleted: oxenvcs remove with its old one';
+  'it is not there: a disk that is not plugged in, perhaps; if it was moved to another disk: oxenvcs init in its new place; if it was deleted: oxenvcs remove with its old one';
 
 /** One project's life in the background: watched while its folder is there, begun anew after a failure. Never throws. */
 export async function tend(root: string, ports: TendPorts): Promise<void> {
-  const { clock, signal, watchProject, tell, become, onBegin } = ports;
+  const { clock, signal, watchProject, seek, tell, become, onBegin } = ports;
   const backoff = new RetryPolicy({ initialMs: 2000, maxMs: longestMs });
   let failures = 0;
   const heard = (event: PipelineEvent): void => {
@@ -52,9 +56,18 @@ export async function tend(root: string, ports: TendPorts): Promise<void> {
   };
   while (!signal.aborted) {
     if (!(await isThere(root))) {
-      become({ state: 'absent', detail: absent });
-      tell({ event: 'absent' });
-      await untilThere(root, clock, signal);
+      let isTold = false;
+      do {
+        const to = await seek(root).catch(() => null); // it is sought again
+        if (to !== null) {
+          become({ state: 'absent', detail: `it is ${to} now` });
+          return tell({ event: 'moved', to });
+        }
+        if (!isTold) tell({ event: 'absent' });
+        isTold = true;
+        become({ state: 'absent', detail: absent });
+        await untilStirred(root, clock, signal);
+      } while (!signal.aborted && !(await isThere(root)));
       continue;
     }
     become({ state: 'watched', detail: '' });
@@ -79,16 +92,15 @@ export async function tend(root: string, ports: TendPorts): Promise<void> {
 /** Without its disk an empty mount point is left: what tells is inside. Rights that are missing are told by the watch. */
 const isThere = async (root: string): Promise<boolean> => await exists(path.join(root, '.git')).catch(() => true);
 
-/** Looks when something happens in the nearest folder that is there, and from time to time. */
-async function untilThere(root: string, clock: Clock, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && !(await isThere(root))) {
-    const stirred = new AbortController();
-    const watcher = await watchAbove(root, () => stirred.abort());
-    await sleep(clock, absentMs, AbortSignal.any([signal, stirred.signal]));
-    watcher?.close();
-    // A disk that is plugged in makes several folders; and a folder where much happens is not looked at each time.
-    if (stirred.signal.aborted) await sleep(clock, 1000, signal);
-  }
+/** Until something happens in the nearest folder that is there; not for long. */
+async function untilStirred(root: string, clock: Clock, signal: AbortSignal): Promise<void> {
+  const stirred = new AbortController();
+  const watcher = await watchAbove(root, () => stirred.abort());
+  // It may have come while nobody watched.
+  if (!(await isThere(root))) await sleep(clock, absentMs, AbortSignal.any([signal, stirred.signal]));
+  watcher?.close();
+  // A disk that is plugged in makes several folders; and a folder where much happens is not looked at each time.
+  if (stirred.signal.aborted) await sleep(clock, 1000, signal);
 }
 
 async function watchAbove(root: string, stirred: () => void): Promise<{ close: () => void } | null> {

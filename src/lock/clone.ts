@@ -5,6 +5,7 @@ import * as v from 'valibot';
 import type { Project } from '../project/project.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
 import { isoTime } from '../system/clock.ts';
+import { exists } from '../system/disk.ts';
 import { machineId } from '../system/machine.ts';
 
 /**
@@ -50,6 +51,21 @@ export async function cloneIdentity(
   const id = randomUUID();
   await save(project, [...bindings, { ...here, id }]);
   return { id, former };
+}
+
+/**
+ * The id of the clone whose very Git folder this is, wherever it lies now; null: none, or that of a copy. Nothing is
+ * written. The contents of a folder that only points to its Git folder may be copied beside it, so that tells nothing.
+ */
+export async function cloneAt(root: string, machine: string): Promise<string | null> {
+  const gitDir = path.join(root, '.git');
+  const isFolder = await fs.lstat(gitDir).then(
+    (stat) => stat.isDirectory(),
+    () => false, // none of ours, or not to be looked into
+  );
+  if (!isFolder || !(await exists(fileOf({ gitDir })))) return null;
+  const here = await place(gitDir, machine);
+  return (await load({ root, gitDir })).find((bound) => fits(bound, here))?.id ?? null;
 }
 
 /**

@@ -97,6 +97,12 @@ export async function installHooks(project: Project): Promise<HookChanges> {
   return { done, warnings: [...warnings, ...(await linesToAdd(shadowedBy))] };
 }
 
+/** The project lies elsewhere now: Git's configuration names our hooks by their full path. */
+export async function mendHooks(project: Project): Promise<void> {
+  const { root } = project;
+  if ((await hooksInConfig(root)).size > 0) await addHookConfig(root, ownFolder(await commonFolder(project)));
+}
+
 /** Takes out what is still as it was installed, and puts back what was there before. */
 export async function uninstallHooks(project: Project): Promise<HookChanges> {
   const { folder, shadowedBy } = await hookFolder(project);

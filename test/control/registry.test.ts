@@ -19,8 +19,8 @@ test('names of every kind are registered once, found again, and taken out', asyn
     '/d/100% *?"<>|',
     '/e/broken \ud800',
   ];
-  await Promise.all([...roots, ...roots].map(register));
-  expect(await registered()).toEqual({ roots: roots.toSorted(), damaged: [] });
+  await Promise.all([...roots, ...roots].map(async (root) => await register(root)));
+  expect(await registered()).toEqual({ roots: roots.toSorted(), clones: new Map(), damaged: [] });
   for (const name of await fs.readdir(registryFolder())) expect(Buffer.byteLength(name)).toBeLessThan(255);
   await Promise.all(roots.slice(1).map(unregister));
   await unregister('/never/registered');
@@ -43,5 +43,8 @@ test('a damaged entry is made anew from its name; one that tells nothing is set 
   expect(JSON.parse(await fs.readFile(path.join(registryFolder(), name), 'utf8'))).toMatchObject({
     root: '/a/My Song',
   });
-  expect(await registered()).toEqual({ roots: ['/a/My Song'], damaged: [] });
+  expect(await registered()).toEqual({ roots: ['/a/My Song'], clones: new Map(), damaged: [] });
+  await register('/a/My Song', 'a clone');
+  await register('/a/My Song');
+  expect((await registered()).clones).toEqual(new Map([['/a/My Song', 'a clone']]));
 });

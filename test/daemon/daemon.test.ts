@@ -35,20 +35,31 @@ test('one background process watches all projects, also those that come and go w
     outcome: 'already-running',
   });
 
-  // A folder that is renamed is let go; what was unplugged is watched again.
-  await fs.rename(second, `${second}.unplugged`);
+  // What was unplugged is watched again.
+  const unplugged = path.join(dir, 'unplugged', 'Song');
+  await fs.mkdir(path.dirname(unplugged));
+  await fs.rename(second, unplugged);
   await until('it is missed', async () => (await states(run))[path.basename(second)] === 'absent');
-  await write(`${second}.unplugged`, { 'Song.als': 'on the train' });
-  await fs.rename(`${second}.unplugged`, second);
+  await write(unplugged, { 'Song.als': 'on the train' });
+  await fs.rename(unplugged, second);
   await until('it is back', async () => (await git(second, ['show', 'HEAD:Song.als'])) === 'on the train');
-  expect((await states(run))['First Song']).toBe('watched');
+
+  // What was renamed is watched there.
+  const renamed = path.join(dir, 'Renamed');
+  await until('it is published', async () => (await git(second, ['rev-list', 'origin/main..main'])) === '');
+  await fs.rename(second, renamed);
+  await until('it is found', async () => (await states(run))['Renamed'] === 'watched');
+  await write(renamed, { 'Song.als': 'three' });
+  await until('it is a version', async () => (await git(renamed, ['show', 'HEAD:Song.als'])) === 'three');
+  expect(await states(run)).toEqual({ 'First Song': 'watched', Renamed: 'watched' });
 
   const told = (await run(['daemon', 'logs'])).stdout;
   expect(told).toMatch(/First Song: ✓ Song\.als saved/);
   expect(told).toMatch(/The folder is not there/);
+  expect(told).toContain(`It lies elsewhere now and is watched there: ${renamed}`);
 
   // A project that is left is let go first, for good.
-  expect((await run(['remove'], second)).code).toBe(0);
+  expect((await run(['remove'], renamed)).code).toBe(0);
   expect(await states(run)).toEqual({ 'First Song': 'watched' });
   // One that was deleted can be left, too.
   await fs.rm(first, { recursive: true, force: true, maxRetries: 5 });

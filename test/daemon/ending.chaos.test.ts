@@ -53,6 +53,7 @@ const underWay: Record<string, (place: Place) => Promise<() => unknown>> = {
     let pushes = 0;
     remote.trouble = (request) => (isPush(request) && ++pushes > 0 ? 'hang' : null);
     await save('two');
+    await isVersion(song, 'two');
     await until('it is being pushed', async () => pushes > 0);
     await save('three');
     await isVersion(song, 'three');

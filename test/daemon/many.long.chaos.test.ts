@@ -32,7 +32,9 @@ test('twenty projects, one damaged, one unplugged, one with 300 MB of takes: the
   for (let n = 0; n < count; n++) songs.push(await song(`Song ${n}`));
   const [damaged = '', unplugged = '', large = '', ...good] = songs;
   await fs.writeFile(path.join(damaged, '.git', 'config'), '[core\n');
-  await fs.rename(unplugged, `${unplugged}.away`);
+  const elsewhere = path.join(path.dirname(unplugged), 'away', path.basename(unplugged));
+  await fs.mkdir(path.dirname(elsewhere));
+  await fs.rename(unplugged, elsewhere);
   await run(['daemon', 'start']);
   const states = async () => {
     const { projects } = (await run(['daemon', 'status', '--json'])).json() as {
@@ -94,7 +96,7 @@ test('twenty projects, one damaged, one unplugged, one with 300 MB of takes: the
   const killed = await daemonPid();
   process.kill(killed, 'SIGKILL');
   await until('it is gone', async () => !isRunning(killed));
-  await fs.rename(`${unplugged}.away`, unplugged);
+  await fs.rename(elsewhere, unplugged);
   await save(unplugged, 'four');
   for (const one of good) await save(one, 'four');
   const again = performance.now();

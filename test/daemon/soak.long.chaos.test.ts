@@ -105,10 +105,12 @@ test.runIf(process.platform === 'linux').each([
         async () => {
           const song = pick(songs);
           away.add(song);
-          await fs.rename(song, `${song}.away`);
+          const elsewhere = path.join(path.dirname(song), 'away', path.basename(song));
+          await fs.mkdir(path.dirname(elsewhere), { recursive: true });
+          await fs.rename(song, elsewhere);
           await save();
           await wait(1000);
-          await fs.rename(`${song}.away`, song);
+          await fs.rename(elsewhere, song);
           away.delete(song);
         },
       ];

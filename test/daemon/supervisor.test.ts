@@ -35,7 +35,13 @@ async function projects(names: string[]): Promise<string[]> {
 
 function start(clock: Clock, watchProject: WatchProject): { supervisor: Supervisor; told: [string, TendEvent][] } {
   const told: [string, TendEvent][] = [];
-  const supervisor = supervise({ clock, watchProject, tell: (root, event) => told.push([path.basename(root), event]) });
+  const seek = async () => null;
+  const supervisor = supervise({
+    clock,
+    watchProject,
+    seek,
+    tell: (root, event) => told.push([path.basename(root), event]),
+  });
   onTestFinished(async () => await supervisor.stop());
   return { supervisor, told };
 }
