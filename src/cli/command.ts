@@ -32,8 +32,8 @@ export interface Context extends Main {
    * that is a variable which nobody has set, and would become the current folder.
    */
   folder(dir?: string): string;
-  /** The project around `folder()`. Throws `not-a-project`. */
-  project(): Promise<Project>;
+  /** The project around `folder(dir)`. Throws `not-a-project`. */
+  project(dir?: string): Promise<Project>;
 }
 
 export interface GlobalOptions {
@@ -76,8 +76,8 @@ export function makeContext(
     clock: systemClock,
     signal,
     retry: options.retry,
-    project: async () => {
-      const project = await findProject(folder());
+    project: async (dir) => {
+      const project = await findProject(folder(dir));
       await followTo(project).catch(() => undefined); // it only helps the background process, and is tried each time
       return project;
     },

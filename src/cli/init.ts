@@ -6,6 +6,7 @@ import { init as initProject, type InitOptions } from '../setup/init.ts';
 import { capabilities } from '../lock/capabilities.ts';
 import { lockContext } from '../lock/context.ts';
 import { probeRemote } from '../lock/probe.ts';
+import { followTo } from '../setup/moved.ts';
 import { letNegotiate } from '../setup/negotiate.ts';
 import { tellByHand } from '../project/by-hand.ts';
 import type { Project } from '../project/project.ts';
@@ -35,6 +36,8 @@ export async function setUpFolder(folder: string, options: InitOptions, context:
   const warnings = [...done.warnings, ...(done.remoteKind === 'remote' ? await askRemote(done.project, context) : [])];
   for (const warning of warnings) context.output.warn(warning);
   const { root } = done.project;
+  // Where it lay before it was moved it is not missed any more.
+  await followTo(done.project);
   await register(root);
   // A watcher that runs publishes to a remote that is new at once, not only after the next save.
   await tellByHand(done.project);

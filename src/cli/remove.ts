@@ -10,7 +10,7 @@ import { releaseLock } from '../lock/lease.ts';
 import { cachedStatus } from '../lock/status.ts';
 import { asFailure, Failure } from '../model/failures.ts';
 import { alreadyWatched, whoHas } from '../project/guard.ts';
-import { findProject, type Project, remoteUrl } from '../project/project.ts';
+import { type Project, remoteUrl } from '../project/project.ts';
 import { assertAlone, deleteHistory, exportRest, takeOut } from '../setup/leave.ts';
 import { remoteKind } from '../setup/remote.ts';
 import { exists, ifMissing } from '../system/disk.ts';
@@ -34,7 +34,7 @@ export const remove = command({
     const folder = context.folder(dir);
     const gone = await goneProject(folder);
     if (gone !== null) return await forget(gone);
-    const project = await findProject(folder);
+    const project = await context.project(dir);
     const { root } = project;
     if (deletes) await assertAlone(project);
     await stopWatching(project);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { largeNow } from '../background/large-files.ts';
 import { oddNamesNow } from '../background/names.ts';
 import { diskProblem } from '../background/room.ts';
+import { isRegistered } from '../control/registry.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
 import { type LockStatus, lockStatus } from '../lock/status.ts';
 import { lostFailure } from '../lock/view.ts';
@@ -84,7 +85,7 @@ export const status = command({
           ? 'Versions are only on this computer; for the band: oxenvcs init --remote ADDRESS'
           : publishedLine(unpublished, behind),
         ...(transfer === null ? [] : [describeTransfer(transfer)]),
-        describeWatcher(watcher),
+        await describeWatcher(root, watcher, daemon),
         ...problems.flatMap(({ message, hint }) => [`⚠ ${message}`, `  ${hint}`]),
       ],
     };
@@ -92,11 +93,17 @@ export const status = command({
 });
 
 /** What the watcher does, for somebody who makes music: the words of `--json` are for scripts. */
-function describeWatcher({ state, detail, host }: WatcherStatus & { host: string | null }): string {
+async function describeWatcher(
+  root: string,
+  { state, detail, host }: WatcherStatus & { host: string | null },
+  { running }: { running: boolean },
+): Promise<string> {
   const watched = host === null ? 'Watched' : `Watched on the computer ${host}`;
   switch (state) {
-    case 'off':
-      return 'Nobody watches it: oxenvcs daemon start';
+    case 'off': {
+      const how = running ? '`oxenvcs daemon status` says why' : 'oxenvcs daemon start';
+      return `Nobody watches it: ${(await isRegistered(root)) ? how : 'oxenvcs init'}`;
+    }
     case 'paused':
       return `Paused ${detail}.`;
     case 'clean':

@@ -3,7 +3,7 @@ import { describeEvent, type PipelineEvent } from '../background/events.ts';
 import { type Connection, reachDaemon } from '../control/client.ts';
 import { letGoMs } from '../control/protocol.ts';
 import { keepWatched } from '../pipeline.ts';
-import { findProject, openProject } from '../project/project.ts';
+import { openProject } from '../project/project.ts';
 import { command } from './command.ts';
 import { describeTransfer } from './transfer.ts';
 
@@ -14,7 +14,7 @@ export const watch = command({
     argv.positional('dir', { type: 'string', describe: 'The project (default: searched upwards from here)' }),
   async run({ dir }, context) {
     const { clock, signal, output } = context;
-    const { root } = await findProject(context.folder(dir));
+    const { root } = await context.project(dir);
     const tell = (line: string | null, event: { event: string; [key: string]: unknown }) => {
       // An event that is no news for people is one for programs all the same.
       if (line !== null || output.streams) output.tell(`${clockTime(clock.now())}  ${line}`, event);

@@ -2,9 +2,10 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { followTo, startFinder } from '../../src/setup/moved.ts';
-import { register, registered } from '../../src/control/registry.ts';
+import { register, registered, unregister } from '../../src/control/registry.ts';
 import { git } from '../../src/git/run.ts';
 import { openProject } from '../../src/project/project.ts';
+import { oxenvcs } from '../support/cli.ts';
 import { repository, sandbox } from '../support/sandbox.ts';
 
 /** A project in the list that was watched once, in a folder with others. */
@@ -93,4 +94,17 @@ test('moved anywhere, any command or hook in the new place brings the list up to
   process.env['XDG_DATA_HOME'] = await sandbox();
   await followTo(await openProject(clone));
   expect(await roots()).toEqual([]);
+});
+
+test('init in the new place leaves nobody missing the old one; what nobody watches is told how it will be', async () => {
+  const { dir, song } = await watched();
+  const moved = path.join(dir, 'far', 'away', 'Song');
+  await fs.mkdir(path.dirname(moved), { recursive: true });
+  await fs.rename(song, moved);
+  expect((await oxenvcs(['init', moved, '--no-hooks'], { cwd: dir })).code).toBe(0);
+  expect(await roots()).toEqual([moved]);
+  const watchedBy = async () => (await oxenvcs(['status'], { cwd: moved })).stdout;
+  expect(await watchedBy()).toContain('Nobody watches it: oxenvcs daemon start');
+  await unregister(moved);
+  expect(await watchedBy()).toContain('Nobody watches it: oxenvcs init');
 });
