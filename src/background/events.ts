@@ -26,6 +26,18 @@ export type PipelineEvent =
   | { event: 'resumed' }
   | { event: 'stopped' };
 
+/** Says one event after the other: who has the lock once, be it seen on the remote or met when work began. */
+export function describer(): typeof describeEvent {
+  let holder: string | null = null;
+  return (event) => {
+    const line = describeEvent(event);
+    if (event.event !== 'lock-elsewhere' && event.event !== 'waiting') return line;
+    const isNews = line !== holder;
+    holder = line;
+    return isNews ? line : null;
+  };
+}
+
 /** One line for people, or null where nothing is worth saying. */
 export function describeEvent(event: PipelineEvent): string | null {
   switch (event.event) {

@@ -1,5 +1,5 @@
 import { findDaw } from '../setup/find-daw.ts';
-import { describeEvent, type PipelineEvent } from '../background/events.ts';
+import { describer, type PipelineEvent } from '../background/events.ts';
 import { type Connection, reachDaemon } from '../control/client.ts';
 import { letGoMs } from '../control/protocol.ts';
 import { keepWatched } from '../pipeline.ts';
@@ -21,7 +21,7 @@ export const watch = command({
     };
     const lent = await borrow(root);
     if (lent !== null) tell('The background process leaves this project to you until this ends.', { event: 'lent' });
-    let holder: string | null = null;
+    const describe = describer();
     const open = async () => {
       const project = await openProject(root);
       return { project, profile: await findDaw(root, project.config.daw) };
@@ -33,12 +33,8 @@ export const watch = command({
         tell: (event) => {
           if (event.event === 'transfer') return output.progress(describeTransfer(event), plainEvent(event));
           const hint = event.event === 'watching' ? ' Ctrl-C ends it.' : '';
-          const line = describeEvent(event);
-          const isHolder = event.event === 'lock-elsewhere' || event.event === 'waiting';
-          // Seen on the remote, and met when work began: who it is and since when is said once.
-          const isNews = line !== null && !(isHolder && line === holder);
-          if (isHolder) holder = line;
-          tell(isNews ? line + hint : null, plainEvent(event));
+          const line = describe(event);
+          tell(line && line + hint, plainEvent(event));
         },
       });
     } finally {

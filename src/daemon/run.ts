@@ -1,7 +1,7 @@
 import { watch } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { describeEvent } from '../background/events.ts';
+import { describer } from '../background/events.ts';
 import { type Finder, startFinder } from '../setup/moved.ts';
 import { logFile } from '../control/place.ts';
 import { protocol } from '../control/protocol.ts';
@@ -50,6 +50,7 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
   const broken = new AbortController();
   const notices = makeNotices(clock, (notice) => void notify({ ...notice, body: redact(notice.body) }));
   const finder = startFinder();
+  const describers = new Map<string, ReturnType<typeof describer>>();
   const supervisor = supervise({
     clock,
     watchProject: watchOne(clock, finder),
@@ -60,7 +61,9 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
     },
     tell: (root, event) => {
       if (event.event !== 'absent' && event.event !== 'failing' && event.event !== 'moved') notices.take(root, event);
-      const line = describe(event);
+      const describeEvent = describers.get(root) ?? describer();
+      describers.set(root, describeEvent);
+      const line = describe(event, describeEvent);
       if (line !== null) tell(`${path.basename(root)}: ${line}`);
     },
   });
@@ -144,7 +147,7 @@ const watchOne =
     await keepWatched(open, { clock, signal, tell });
   };
 
-function describe(event: TendEvent): string | null {
+function describe(event: TendEvent, describeEvent: ReturnType<typeof describer>): string | null {
   if (event.event === 'absent') return 'The folder is not there; it is watched again when it is back.';
   if (event.event === 'moved') return `It lies elsewhere now and is watched there: ${event.to}`;
   if (event.event === 'failing')
