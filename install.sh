@@ -13,7 +13,7 @@ usage() {
   --system       for all users of this computer: into /usr/local (with sudo); starts nothing in the background
   --no-service   start nothing in the background
   --demo         run the demo instead: the whole story in a temporary folder
-  --uninstall    take away what was put into P; projects and vaults stay
+  --uninstall    take away what was put into P; projects, vaults and other installations stay
   --purge        with --uninstall: ask whether the vaults may go, too
 END
 }
@@ -132,9 +132,10 @@ take_away() {
     return
   fi
   if [ "$system" = no ] && is_ours "$command"; then
-    # What it runs for this user: the background process, and hooks that would only complain.
-    "$command" daemon stop --disable || :
-    "$command" hooks uninstall --all || :
+    # What it runs for this user: the background process, and hooks that would only complain. Those of another
+    # installation stay.
+    "$command" daemon stop --disable --own || :
+    "$command" hooks uninstall --all --own || :
   fi
   while IFS= read -r line; do
     rest=${line#* }

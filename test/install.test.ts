@@ -291,6 +291,15 @@ describe('install.sh DIR', () => {
 
     const hooks = path.join(root, '.git/hooks');
     expect(await fs.readdir(hooks)).toContain('pre-commit');
+    // Another installation takes out nothing of this one.
+    const prefix = path.join(home, 'other');
+    expect((await install(home, ['--prefix', prefix])).code).toBe(0);
+    const other = await install(home, ['--uninstall', '--prefix', prefix]);
+    const ours = path.join(home, '.local/lib/oxenvcs/dist');
+    expect(other.stdout).toContain(`The background process goes on, for it is another installation's: ${ours}/main.js`);
+    expect(other.stdout).toContain(`${root}: Git hooks stay, for they are another installation's: ${ours}/hook.js`);
+    expect(isRunning(next)).toBe(true);
+    expect(await fs.readdir(hooks)).toContain('pre-commit');
     expect((await install(home, ['--uninstall'])).code).toBe(0);
     expect(isRunning(next)).toBe(false);
     expect(await fs.readdir(hooks)).not.toContain('pre-commit');

@@ -2,7 +2,7 @@ import { reachDaemon } from '../control/client.ts';
 import { removeService } from '../control/install.ts';
 import { logFile } from '../control/place.ts';
 import type { ProjectState } from '../control/protocol.ts';
-import { startDaemon, stopDaemon } from '../control/start.ts';
+import { runningProgram, startDaemon, stopDaemon } from '../control/start.ts';
 import { followLog, lastLines } from '../system/log.ts';
 import { command, type Context } from './command.ts';
 import { counted, howMany, localTime } from './format.ts';
@@ -32,22 +32,38 @@ const stop = command({
   words: 'stop',
   describe: 'End the background process; what has settled becomes a version first',
   options: (argv) =>
-    argv.option('disable', {
-      type: 'boolean',
-      default: false,
-      describe: 'Nor does it start with the session any more, until `daemon start`',
-    }),
-  async run({ disable }, context) {
+    argv
+      .option('disable', {
+        type: 'boolean',
+        default: false,
+        describe: 'Nor does it start with the session any more, until `daemon start`',
+      })
+      .option('own', {
+        type: 'boolean',
+        default: false,
+        describe: 'Leave that of another installation as it is (for uninstalling)',
+      }),
+  async run({ disable, own }, context) {
+    const { file } = context.program;
+    const other = own ? await runningProgram() : null;
     // Before it ends: some systems end it themselves when they forget it.
-    const disabled = disable && (await removeService(context.program.file));
+    const service = disable ? await removeService(file, own) : 'absent';
+    const disabled = service === 'removed';
+    if (other !== null && other !== file)
+      return {
+        data: { running: true, pid: null, outcome: 'left', disabled, program: other },
+        lines: [`The background process goes on, for it is another installation's: ${other}`],
+      };
     const stopped = await stopDaemon(context.clock);
     return {
       data: { running: false, pid: null, outcome: stopped === null ? 'not-running' : 'stopped', disabled },
       lines: [
         stopped === null ? 'No background process was running.' : 'The background process has ended.',
-        disable
-          ? 'It does not start with your session any more.'
-          : 'With your next session it starts again, if it did so before (`--disable` ends that).',
+        service === 'other'
+          ? 'What starts with your session stays, for it is of another installation.'
+          : disable
+            ? 'It does not start with your session any more.'
+            : 'With your next session it starts again, if it did so before (`--disable` ends that).',
       ],
     };
   },

@@ -2,6 +2,7 @@ import type { Argv } from 'yargs';
 import { registered } from '../control/registry.ts';
 import { asFailure } from '../model/failures.ts';
 import { openProject, type Project } from '../project/project.ts';
+import { otherProgram } from '../setup/hook-files.ts';
 import { type HookChanges, type HookReport, hookStatus, installHooks, uninstallHooks } from '../setup/hooks.ts';
 import { command, type Context } from './command.ts';
 import type { Answer } from './output.ts';
@@ -25,13 +26,24 @@ const install = command({
 const uninstall = command({
   words: 'uninstall',
   describe: 'Take our hooks out, and put back what was there before',
-  options: all,
+  options: (argv) =>
+    all(argv).option('own', {
+      type: 'boolean',
+      default: false,
+      describe: 'With --all: leave those of another installation as they are (for uninstalling)',
+    }),
   async run(options, context) {
-    if (options.all) return await inAll(uninstallHooks, context);
+    if (options.all) return await inAll(options.own ? uninstallOwn : uninstallHooks, context);
     const project = await context.project();
     return changed(await uninstallHooks(project), await hookStatus(project), 'No hook of ours is there.', context);
   },
 });
+
+async function uninstallOwn(project: Project): Promise<HookChanges> {
+  const other = await otherProgram((await hookStatus(project)).folder);
+  if (other === null) return await uninstallHooks(project);
+  return { done: [`Git hooks stay, for they are another installation's: ${other}`], warnings: [] };
+}
 
 /** For the installer: the projects that the background process knows. One that is not there now (an external disk) is left out. */
 async function inAll(change: (project: Project) => Promise<HookChanges>, context: Context): Promise<Answer> {

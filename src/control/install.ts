@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import { Failure } from '../model/failures.ts';
-import { exists, ifMissing, removeDurable, writeDurable } from '../system/disk.ts';
+import { ifMissing, removeDurable, writeDurable } from '../system/disk.ts';
 import { type Result, run } from '../system/process.ts';
 import { daemonFolder, outputFile } from './place.ts';
 import { type Service, serviceFor, type ServiceInputs, type ServiceKind } from './service.ts';
@@ -57,15 +57,20 @@ export async function ensureService(kind: ServiceKind, program: string): Promise
 /** Throws `service-refused`. */
 export const startService = async (service: Service): Promise<void> => await runAll(service.start);
 
-/** It does not start with the session any more. False: it did not before. */
-export async function removeService(program: string): Promise<boolean> {
+/**
+ * It does not start with the session any more. `absent`: it did not before; `other`: it is another installation's, and stays
+ * where only our own is to go.
+ */
+export async function removeService(program: string, onlyOwn = false): Promise<'removed' | 'absent' | 'other'> {
   const kind = await serviceKind();
-  if (kind === null) return false;
+  if (kind === null) return 'absent';
   const service = serviceFor(kind, inputsFor(program));
-  if (!(await exists(service.file))) return false;
+  const there = await fs.readFile(service.file).catch(ifMissing(null));
+  if (there === null) return 'absent';
+  if (onlyOwn && !there.toString(service.encoding).includes(service.names)) return 'other';
   await runAll(service.uninstall);
   await removeDurable(service.file);
-  return true;
+  return 'removed';
 }
 
 async function runAll(commands: readonly string[][]): Promise<void> {

@@ -33,6 +33,8 @@ export interface ServiceInputs {
 export interface Service {
   file: string;
   text: string;
+  /** How `text` names the program that is started. */
+  names: string;
   encoding: 'utf8' | 'utf16le';
   /** Commands for when `file` was written. One with a dash in front may fail. */
   install: string[][];
@@ -54,6 +56,7 @@ export function serviceFor(kind: ServiceKind, inputs: ServiceInputs): Service {
         file,
         encoding: 'utf8',
         text: launchdAgent(inputs),
+        names: `<string>${xml(inputs.program)}</string>`,
         // One of an earlier text is forgotten first; where there is none that fails.
         install: [
           ['-launchctl', 'bootout', `gui/${user}/${label}`],
@@ -68,6 +71,7 @@ export function serviceFor(kind: ServiceKind, inputs: ServiceInputs): Service {
         file: path.posix.join(config, 'systemd', 'user', unit),
         encoding: 'utf8',
         text: systemdUnit(inputs),
+        names: ` ${systemdWord(inputs.program)} `,
         install: [
           ['systemctl', '--user', 'daemon-reload'],
           ['systemctl', '--user', 'enable', unit],
@@ -82,6 +86,7 @@ export function serviceFor(kind: ServiceKind, inputs: ServiceInputs): Service {
         // The only one that schtasks takes; it wants to be told by the first two bytes, too.
         encoding: 'utf16le',
         text: `\uFEFF${scheduledTask(inputs)}`,
+        names: xml(` ${windowsWord(inputs.program)} `),
         install: [['schtasks', '/Create', '/TN', 'oxenvcs', '/XML', file, '/F']],
         start: [['schtasks', '/Run', '/TN', 'oxenvcs']],
         uninstall: [['-schtasks', '/Delete', '/TN', 'oxenvcs', '/F']],
@@ -92,6 +97,7 @@ export function serviceFor(kind: ServiceKind, inputs: ServiceInputs): Service {
         file: path.posix.join(config, 'autostart', 'oxenvcs.desktop'),
         encoding: 'utf8',
         text: autostartEntry(inputs),
+        names: ` ${desktopWord(inputs.program)} `,
         install: [],
         start: [],
         uninstall: [],

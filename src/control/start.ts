@@ -110,6 +110,14 @@ export function compareVersions(a: string, b: string): number {
   return 0;
 }
 
+/** Of which program a background process is that runs; null: there is none, or it does not say. */
+export async function runningProgram(): Promise<string | null> {
+  const reached = await reachDaemon();
+  if (reached.outcome !== 'connected') return null;
+  reached.connection.close();
+  return reached.connection.greeting.program;
+}
+
 /**
  * Ends the background process: what has settled becomes a version first. One that does not end in time is killed. Null:
  * there was none.

@@ -33,6 +33,14 @@ export type HookState =
 const marker = /^# oxenvcs hook \d+: /m;
 const seal = (text: string): string => `# oxenvcs sha256 ${createHash('sha256').update(text).digest('hex')}\n`;
 
+/** The program of another installation that the hooks in this folder call; null: it is ours, or is not there any more. */
+export async function otherProgram(folder: string): Promise<string | null> {
+  const text = (await readText(path.join(folder, helperName))) ?? '';
+  const called = /^program='(.*)'$/m.exec(text)?.[1]?.replaceAll(`'\\''`, "'");
+  const own = /^program='(.*)'$/m.exec(await hookText(helperName))?.[1]?.replaceAll(`'\\''`, "'");
+  return called !== undefined && called !== own && (await exists(called)) ? called : null;
+}
+
 /** The text of one as it is installed. The last line tells, also to a later version, whether somebody has changed it. */
 export async function hookText(name: HookName | typeof helperName): Promise<string> {
   const folder = await sources();

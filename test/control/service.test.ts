@@ -3,6 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { type ServiceInputs, type ServiceKind, serviceFor } from '../../src/control/service.ts';
 import { compareVersions } from '../../src/control/start.ts';
+import { main } from '../support/cli.ts';
 import { until, user } from '../support/daemon.ts';
 import { isRunning } from '../support/processes.ts';
 import { write } from '../support/sandbox.ts';
@@ -31,6 +32,8 @@ test.each<[ServiceKind, string, string[]]>([
       '<key>PATH</key><string>/usr/bin:/opt/&#60;git&#62;/bin</string>',
       '<key>KeepAlive</key><dict><key>SuccessfulExit</key><false/></dict>',
       '<key>ProcessType</key><string>Background</string>',
+      // It has promised to end within 5 s.
+      '<key>ExitTimeOut</key><integer>10</integer>',
     ],
   ],
   [
@@ -40,6 +43,7 @@ test.each<[ServiceKind, string, string[]]>([
       'ExecStart="/opt/node & more/bin/node" "/home/ann/100%% \\"mine\\" $$HOME/dist/main.js" daemon run --quiet\n',
       'Environment="PATH=/usr/bin:/opt/<git>/bin"\nEnvironment="XDG_DATA_HOME=/data"\n',
       'Restart=on-failure\n',
+      'KillMode=mixed\nTimeoutStopSec=10\n',
       'WantedBy=default.target\n',
     ],
   ],
@@ -62,6 +66,9 @@ test.each<[ServiceKind, string, string[]]>([
   const service = serviceFor(kind, inputs);
   expect(service.file).toBe(file);
   for (const part of parts) expect(service.text).toContain(part);
+  // Whose it is can be told from it.
+  expect(service.text).toContain(service.names);
+  expect(service.text).not.toContain(serviceFor(kind, { ...inputs, program: '/home/ann/other/dist/main.js' }).names);
   // An agent of today is not there after the next login.
   expect(service.text).not.toContain('agent.1');
 });
@@ -128,7 +135,13 @@ test.runIf(process.platform === 'linux')(
     expect((await daemon('start')).json()).toMatchObject({ outcome: 'restarted' });
     await fs.access(unit);
     await told();
-    expect((await daemon('stop', '--disable')).json()).toMatchObject({ outcome: 'stopped', disabled: true });
+    // Whoever uninstalls leaves what starts another installation's; a person who says so ends that, too.
+    await write(dir, {
+      'my config/systemd/user/oxenvcs.service': (await fs.readFile(unit, 'utf8')).replaceAll(main, '/other.js'),
+    });
+    expect((await daemon('stop', '--disable', '--own')).json()).toMatchObject({ outcome: 'stopped', disabled: false });
+    expect(await told().catch(() => [])).toEqual([]);
+    expect((await daemon('stop', '--disable')).json()).toMatchObject({ outcome: 'not-running', disabled: true });
     expect(await told()).toEqual(['--user disable oxenvcs.service']);
     await expect(fs.access(unit)).rejects.toThrow('ENOENT');
 
