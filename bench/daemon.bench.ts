@@ -4,11 +4,12 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { register } from '../src/control/registry.ts';
 import { git } from '../src/git/run.ts';
-import { bareRepository } from '../test/support/bare.ts';
+import { bareRepository, type Remote } from '../test/support/bare.ts';
 import { asUsersHaveIt, type User, user } from '../test/support/daemon.ts';
 import { httpRemote } from '../test/support/http-remote.ts';
 import { killTree } from '../test/support/processes.ts';
 import { sandbox } from '../test/support/sandbox.ts';
+import { sshRemote } from '../test/support/ssh-remote.ts';
 import { measureTree } from './support/tree.ts';
 
 /**
@@ -27,8 +28,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
 }
 
 /** So many folders that are projects, each with a remote of its own, all published; nobody has worked there for days. */
-async function shelf(owner: User, kind: string): Promise<string[]> {
-  const server = kind === 'http' ? await httpRemote() : null;
+async function shelf(owner: User, server: Remote | null): Promise<string[]> {
   const remotes = server === null ? await sandbox() : path.dirname(server.dir);
   const bare = await bareRepository();
   const first = await owner.song('Song 0', bare);
@@ -84,9 +84,16 @@ async function measure(pids: readonly number[]): Promise<Row> {
   };
 }
 
-test.each(['folder', 'http'])('200 projects, their remotes behind %s', async (kind) => {
-  const owner = await user(asUsersHaveIt);
-  const songs = await shelf(owner, kind);
+const servers: Record<string, () => Promise<Remote | null>> = {
+  folder: async () => null,
+  http: httpRemote,
+  ssh: async () => await sshRemote({ acceptGitProtocol: true }),
+};
+
+test.each(Object.keys(servers))('200 projects, their remotes behind %s', async (kind) => {
+  const server = (await servers[kind]?.()) ?? null;
+  const owner = await user({ ...asUsersHaveIt, ...server?.env });
+  const songs = await shelf(owner, server);
   expect((await owner.run(['daemon', 'start'])).code).toBe(0);
   const pid = await owner.daemonPid();
   await until(async () => (await owner.log()).split('Watching ').length > projects);
@@ -112,7 +119,7 @@ const others: Record<string, string | null> = {
 
 test('the same 200 folders with what people write for themselves', async () => {
   const owner = await user(asUsersHaveIt);
-  const songs = await shelf(owner, 'http');
+  const songs = await shelf(owner, await httpRemote());
   for (const [name, loop] of Object.entries(others)) {
     if (loop === null) continue;
     const pids = songs.map((song) => spawn('bash', ['-c', loop], { cwd: song, stdio: 'ignore' }).pid ?? 0);

@@ -126,7 +126,7 @@ export function startKeeper(
   const seeToLock = async (): Promise<void> => {
     if (free) return;
     free = true;
-    if (await isKnownFree(project)) return;
+    if (beating === null && (await isKnownFree(project))) return;
     free = false;
     const ctx = await context();
     const verdict = verdictOn(ctx, await loadView(ctx));

@@ -8,8 +8,8 @@ const soonMs = 2000;
 const anywayMs = 900_000;
 
 /**
- * Calls `heard` a few ms after one of these names in a folder was made, written, touched or removed; what comes in a burst
- * is told once. It goes on when the folder itself is swept away and made anew. Gives what ends it.
+ * Calls `heard` a few ms after one of these files in a folder was made, written, touched or removed, or one of these folders made or
+ * removed; what comes in a burst is told once. It goes on when the folder itself is swept away and made anew. Gives what ends it.
  */
 export function listenIn(folder: string, names: readonly string[], heard: (name: string) => void): () => void {
   let over = false;
@@ -62,8 +62,9 @@ export function listenIn(folder: string, names: readonly string[], heard: (name:
   };
 }
 
-/** Changes with the file; empty where there is none. */
+/** Changes with the file; empty where there is none. A folder that is only touched is the same: a lock is, by whoever has it. */
 async function marks(file: string): Promise<string> {
   const stat = await fs.lstat(file, { bigint: true }).catch(() => null);
+  if (stat?.isDirectory()) return `${stat.ino} ${stat.birthtimeNs}`;
   return stat === null ? '' : `${stat.ino} ${stat.mtimeNs} ${stat.size}`;
 }

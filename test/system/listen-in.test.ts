@@ -8,7 +8,7 @@ test('what is made, touched, replaced or removed is heard, also after the folder
   const folder = path.join(await sandbox(), 'state');
   await write(folder, { bell: '' });
   const heard: string[] = [];
-  onTestFinished(listenIn(folder, ['bell', 'paused.json'], (name) => heard.push(name)));
+  onTestFinished(listenIn(folder, ['bell', 'paused.json', 'lock'], (name) => heard.push(name)));
   const next = async (work: () => Promise<unknown>) => {
     const before = heard.length;
     await work();
@@ -19,6 +19,11 @@ test('what is made, touched, replaced or removed is heard, also after the folder
   await write(folder, { other: 'x' });
   expect(await next(async () => await write(folder, { bell: '' }))).toEqual(['bell']);
   expect(await next(async () => await write(folder, { 'paused.json': '{}' }))).toContain('paused.json');
+  expect(await next(async () => await fs.mkdir(path.join(folder, 'lock')))).toEqual(['lock']);
+  // As whoever holds it does from time to time.
+  await fs.utimes(path.join(folder, 'lock'), 1, 1);
+  expect(await next(async () => await write(folder, { bell: 'x' }))).toEqual(['bell']);
+  expect(await next(async () => await fs.rmdir(path.join(folder, 'lock')))).toEqual(['lock']);
   const replace = async () => {
     await write(folder, { 'new.tmp': '{ }' });
     await fs.rename(path.join(folder, 'new.tmp'), path.join(folder, 'paused.json'));
