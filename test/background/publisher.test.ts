@@ -3,11 +3,15 @@ import { expect, onTestFinished, test } from 'vitest';
 import { startNews } from '../../src/background/news.ts';
 import { type PublisherEvent, startPublisher } from '../../src/background/publisher.ts';
 import { git, gitLine } from '../../src/git/run.ts';
-import type { Project } from '../../src/project/project.ts';
+import { defaults } from '../../src/model/config.ts';
+import { Failure } from '../../src/model/failures.ts';
+import { readTries } from '../../src/network/tries.ts';
+import { type Project, remoteUrl } from '../../src/project/project.ts';
 import { readAttempts } from '../../src/queue/attempts.ts';
+import { listQueue } from '../../src/queue/entries.ts';
 import { lookAtQueue } from '../../src/queue/rebuild.ts';
 import { publishQueue } from '../../src/sync/publish.ts';
-import { systemClock } from '../../src/system/clock.ts';
+import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { readText } from '../../src/system/disk.ts';
 import { noDaw } from '../support/band.ts';
 import { httpRemote, isPush } from '../support/remotes.ts';
@@ -23,15 +27,19 @@ interface Background {
 }
 
 /** A project with one version to publish, and its publisher. Ends with the test. */
-async function background(url: string): Promise<Background> {
+async function background(
+  url: string | null,
+  settings: Partial<Project['config']> = {},
+  { clock = systemClock, noRoom }: { clock?: Clock; noRoom?: () => Promise<Failure | null> } = {},
+): Promise<Background> {
   const made = await projectWithRemote();
   const project = {
     ...made.project,
-    config: { ...made.project.config, network, pull: { auto: true, pollSeconds: 0.1 } },
+    config: { ...made.project.config, network, pull: { auto: true, pollSeconds: 0.1 }, ...settings },
   };
-  await git(project.root, ['remote', 'set-url', 'origin', url]);
+  if (url !== null) await git(project.root, ['remote', 'set-url', 'origin', url]);
   const events: PublisherEvent[] = [];
-  const publisher = startPublisher(project, systemClock, (event) => events.push(event));
+  const publisher = startPublisher(project, clock, (event) => events.push(event), noRoom);
   onTestFinished(async () => await publisher.stop());
   const save = async () => {
     await git(project.root, ['commit', '--quiet', '--allow-empty', '-m', 'a save']);
@@ -87,7 +95,7 @@ test('a remote that answers but fails each push is tried ever more seldom; by ha
     tries.push(String(request.url));
     return { status: 500 };
   };
-  const { project, publisher, save } = await background(remote.url);
+  const { project, events, publisher, save } = await background(remote.url);
   // A push that was under way when the lock's failed gets what is left of that wait: the waits grow, but not each one.
   const growing = [50, 200, 400, 800];
   let [grown, last] = [0, -1];
@@ -110,7 +118,60 @@ test('a remote that answers but fails each push is tried ever more seldom; by ha
     urgency: 'by-hand',
   });
   expect(tries.length).toBeGreaterThan(before);
+  // No save comes, and nobody asks for it: it goes out by itself when it can.
+  remote.trouble = () => null;
+  await until('it is published', () => events.some(({ event }) => event === 'published'));
+  expect(await gitLine(remote.dir, ['rev-parse', 'main'])).toBe(await gitLine(project.root, ['rev-parse', 'HEAD']));
   await publisher.stop();
+  const told = (await readTries(project.root, (await remoteUrl(project)) ?? '')).map(
+    ({ op, failure }) => `${op} ${failure?.code ?? 'ok'}`,
+  );
+  expect(told).toEqual(expect.arrayContaining(['push OFFLINE', 'push ok']));
+});
+
+test('who has turned it off sends nothing and takes no lock, and what waits is in the queue all the same', async () => {
+  const ann = await background(null, {
+    lock: { ...defaults.lock, auto: false },
+    push: { ...defaults.push, auto: false },
+  });
+  await ann.save();
+  await until('it waits', async () => (await listQueue(ann.project)).entries.length === 2);
+  await systemClock.sleep(300);
+  await ann.publisher.stop();
+  expect(ann.events).toEqual([]);
+});
+
+test('what finds no room on the disk waits in the queue, and goes out by itself within a minute of there being room', async () => {
+  const waits: number[] = [];
+  const sleep: Clock['sleep'] = async (ms, signal) => {
+    waits.push(ms);
+    await systemClock.sleep(Math.min(ms, 200), signal);
+  };
+  const full = new Failure('disk-low', { dir: '/', free: '1 GB', reserve: '2 GB', ours: '1 GB' });
+  let isFull = true;
+  const noRoom = async () => (isFull ? full : null);
+  const ann = await background(null, {}, { clock: { ...systemClock, sleep }, noRoom });
+  await until('it is told', () => ann.events.length > 0);
+  expect(ann.events).toMatchObject([{ event: 'not-published', versions: 1, failure: { row: 'disk-low' } }]);
+  expect((await listQueue(ann.project)).entries).toHaveLength(1);
+  await until('it has been looked again', () => waits.filter((ms) => ms === 60_000).length > 1);
+  // It is told once.
+  expect(ann.events).toHaveLength(1);
+  isFull = false;
+  await until('it is published', () => published(ann));
+});
+
+test('the end does not wait for a server that does not answer', async () => {
+  const remote = await httpRemote();
+  let isAsked = false;
+  remote.trouble = () => {
+    isAsked = true;
+    return 'hang';
+  };
+  const ann = await background(remote.url, { network: { ...network, timeoutMs: 600_000 } });
+  await until('a push is under way', () => isAsked);
+  await ann.publisher.stop();
+  expect(ann.events).toEqual([]);
 });
 
 test('a server that asks to be left alone is left alone: no try, no question, also after a restart', async () => {
