@@ -71,6 +71,8 @@ export function startPublisher(
   const { config } = project;
   const stopped = new AbortController();
   let held = new AbortController();
+  /** Of the try that is under way, or was the last one: another may be due before it has ended. */
+  let hold = held.signal;
   let wakeUp = new AbortController();
   const wanted = { lock: false, publish: quietMs < asleepMs, aside: false };
   let last: Extract<PublisherEvent, { versions: number; failure: Failure }> | null = null;
@@ -111,6 +113,7 @@ export function startPublisher(
     failure.code === 'INTERNAL' ? null : reach.failed(failure);
 
   const once = async (): Promise<number> => {
+    hold = held.signal;
     let urgency: 'reachable' | 'when-due' = isBack ? 'reachable' : 'when-due';
     isBack = false;
     if (wanted.lock && config.lock.auto && (await earlyLock())) urgency = 'reachable';
@@ -140,7 +143,8 @@ export function startPublisher(
       } else {
         wanted.publish = true;
         const retryMs = complain(one.failure, versions, one.retryAt);
-        if (one.tried) await reach.note('push', started, one.failure, retryMs === Infinity ? null : retryMs);
+        if (one.tried && !signal.aborted)
+          await reach.note('push', started, one.failure, retryMs === Infinity ? null : retryMs);
         waitMs = Math.min(waitMs, retryMs);
       }
     }
@@ -149,7 +153,8 @@ export function startPublisher(
 
   const complain = (failure: Failure, versions: number, retryAt: number | null): number => {
     if (stopped.signal.aborted) return 0;
-    if (held.signal.aborted) return Infinity;
+    // We broke it off ourselves.
+    if (hold.aborted) return Infinity;
     if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions, failure });
     else {
       const retryMs = retryAt === null ? null : Math.max(0, retryAt - clock.now());

@@ -25,11 +25,15 @@ const folded = (path: string): string => path.normalize('NFC').toLowerCase();
 export function oddNames(paths: readonly string[], all: readonly string[]): { path: string; failure: Failure }[] {
   const others = new Map<string, string[]>();
   for (const path of new Set([...all, ...paths])) others.set(folded(path), [...(others.get(folded(path)) ?? []), path]);
+  const told = new Set<string>();
   return paths.flatMap((path) => {
     if (isUnreadable(path)) return [{ path, failure: new Failure('name-unreadable', { file: path }) }];
     const why = whyNotOnWindows(path);
     if (why !== null) return [{ path, failure: new Failure('name-not-on-windows', { file: path, why }) }];
     const twin = others.get(folded(path))?.find((other) => other !== path);
-    return twin === undefined ? [] : [{ path, failure: new Failure('name-twin', { file: path, twin }) }];
+    // Of two new ones each is the other's twin.
+    if (twin === undefined || told.has(JSON.stringify([twin, path]))) return [];
+    told.add(JSON.stringify([path, twin]));
+    return [{ path, failure: new Failure('name-twin', { file: path, twin }) }];
   });
 }

@@ -202,6 +202,10 @@ test('a push is broken off when it is held, nothing is sent meanwhile, and all g
   };
   const ann = await background(remote.url);
   await until('a push is under way', () => pushes > 0);
+  // It is over before the push has ended: nothing is wrong with the remote.
+  ann.publisher.hold('recording goes on');
+  ann.publisher.hold(null);
+  await until('it goes on', () => pushes > 1);
   ann.publisher.hold('recording goes on');
   stalls = false;
   await ann.save();

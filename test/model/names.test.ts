@@ -30,4 +30,11 @@ test('twins are one name on other computers, and names that are not UTF-8 none a
     [nfd, 'name-twin'],
     ['bad\uFFFD.wav', 'name-unreadable'],
   ]);
+  const both = ['Kick.wav', 'kick.wav'];
+  expect(oddNames(both, both), 'a pair is told once').toHaveLength(1);
+  const three = [...both, 'KICK.wav'];
+  expect(
+    oddNames(three, three).map(({ path }) => path),
+    'and none of three is left out',
+  ).toEqual(['Kick.wav', 'KICK.wav']);
 });
