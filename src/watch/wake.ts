@@ -110,8 +110,7 @@ function noEntries(error: NodeJS.ErrnoException): Dirent[] {
 }
 
 /** Git's folder and ours stir with every version that we make. */
-const isForeign = (name: string): boolean =>
-  /(^|\/)\.git(\/|$)/.test(name) || (/^\.oxenvcs(\/|$)/.test(name) && name !== '.oxenvcs/config.json');
+const isForeign = (name: string): boolean => /(^|\/)\.git(\/|$)/.test(name) || /^\.oxenvcs(\/|$)/.test(name);
 
 /** What the system itself said: the watched folder or file, and perhaps the name in it. */
 function rawPath(name: string | null, details: { watchedPath?: string }): string {
@@ -119,7 +118,9 @@ function rawPath(name: string | null, details: { watchedPath?: string }): string
   return name === null || path.basename(watched) === name ? watched : path.join(watched, name);
 }
 
-const outOfWatches = (code: string | undefined): boolean => code === 'ENOSPC' || code === 'EMFILE' || code === 'ENFILE';
+/** Is it of no use to go on watching? Pure. */
+export const outOfWatches = (code: string | undefined): boolean =>
+  code === 'ENOSPC' || code === 'EMFILE' || code === 'ENFILE';
 
 async function close(watcher: FSWatcher): Promise<void> {
   await watcher.close();

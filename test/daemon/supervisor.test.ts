@@ -1,4 +1,3 @@
-import { createHook } from 'node:async_hooks';
 import * as fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -11,6 +10,7 @@ import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { run } from '../../src/system/process.ts';
 import { diskProgram } from '../../src/system/priority.ts';
 import { until, user } from '../support/daemon.ts';
+import { fileWatches } from '../support/file-watches.ts';
 import { sandbox } from '../support/sandbox.ts';
 
 /** Waits are over at once, and are noted. `pass`: so much time went by, ms. */
@@ -44,17 +44,6 @@ function start(clock: Clock, watchProject: WatchProject): { supervisor: Supervis
   });
   onTestFinished(async () => await supervisor.stop());
   return { supervisor, told };
-}
-
-/** What is being watched in this process, of all that is from now on. */
-function fileWatches(): Set<number> {
-  const open = new Set<number>();
-  const hook = createHook({
-    init: (id, type) => void (type === 'FSEVENTWRAP' && open.add(id)),
-    destroy: (id) => void open.delete(id),
-  }).enable();
-  onTestFinished(() => void hook.disable());
-  return open;
 }
 
 const forever = async (signal: AbortSignal) =>

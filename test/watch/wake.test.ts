@@ -3,7 +3,8 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { profileNamed } from '../../src/daw/match.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
-import { startWake } from '../../src/watch/wake.ts';
+import { outOfWatches, startWake } from '../../src/watch/wake.ts';
+import { fileWatches } from '../support/file-watches.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 
 /** What was heard of a folder since it is watched. */
@@ -35,6 +36,8 @@ test('sessions and media are heard of, wherever they lie, also in folders made l
   await hears('Song.als');
   await write(root, { 'New 🎸/b/Other.als': 'x' });
   await hears('New 🎸');
+  // Written before its folder was watched.
+  await hears('New 🎸/b/Other.als');
   await fs.rename(path.join(root, 'Song.als'), path.join(root, '-renamed\n.als'));
   await hears('-renamed\n.als');
 });
@@ -61,6 +64,26 @@ test('what is generated, Git’s folder and our own state are not heard of', asy
   await write(root, { 'Song.als': 'last' });
   await hears('Song.als');
   expect(heard.filter((name) => name !== null && name !== 'Song.als')).toEqual([]);
+});
+
+test('only folders and sessions are watched, nothing generated, and nothing is left afterwards', async () => {
+  const root = await sandbox();
+  const takes = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`Samples/Take ${n}.wav`, 'x']));
+  const others = { 'notes.txt': 'x', 'Backup/old/Song [1].als': 'x', 'Song.als.tmp': 'x', '.git/objects/x': 'x' };
+  await write(root, { 'Song.als': 'one', 'b/Other.als': 'x', ...takes, ...others });
+  const watches = fileWatches();
+  const { hears, wake } = await listening(root);
+  await fs.appendFile(path.join(root, 'Samples/Take 7.wav'), 'more');
+  await hears('Samples/Take 7.wav');
+  // The project, two folders, two sessions.
+  expect(watches.size).toBe(5);
+  await wake.close();
+  await expect.poll(() => watches.size).toBe(0);
+});
+
+test('out of watches or descriptors the system tells of nothing any more; any other trouble is one of many folders', () => {
+  expect(['ENOSPC', 'EMFILE', 'ENFILE'].map(outOfWatches)).toEqual([true, true, true]);
+  expect(['EACCES', undefined].map(outOfWatches)).toEqual([false, false]);
 });
 
 test('a project below a folder that is called like a generated one is heard of', async () => {

@@ -88,6 +88,16 @@ test('a save while a take is recorded is versioned without it, when a newer one 
   await watch.versions(1);
   await take.write('the end');
   await take.close();
+  await watch.until(
+    'the recording is over',
+    () => watch.events.filter(({ event }) => event === 'recording').length === 2,
+  );
+  // Once it begins, and once it is over: meanwhile nothing is sent.
+  expect(watch.events.filter(({ event }) => event === 'recording')).toEqual([
+    { event: 'recording', takes: ['Take 1.wav'] },
+    { event: 'recording', takes: [] },
+  ]);
+  expect(watch.events).toContainEqual(expect.objectContaining({ state: 'held', why: 'take-grows' }));
   expect(await watch.versions(2)).toEqual([
     {
       subject: 'Song.als saved; recording goes on',
