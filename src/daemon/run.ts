@@ -5,7 +5,7 @@ import { describer } from '../background/events.ts';
 import { type Finder, startFinder } from '../setup/moved.ts';
 import { logFile } from '../control/place.ts';
 import { protocol } from '../control/protocol.ts';
-import { registered, registryFolder } from '../control/registry.ts';
+import { type Registered, registered, registryFolder } from '../control/registry.ts';
 import type { Program } from '../control/start.ts';
 import { redact } from '../git/redact.ts';
 import { keepWatched } from '../pipeline.ts';
@@ -49,7 +49,8 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
   const told = new AbortController();
   const broken = new AbortController();
   const notices = makeNotices(clock, (notice) => void notify({ ...notice, body: redact(notice.body) }));
-  const finder = startFinder();
+  let list: Registered | null = null;
+  const finder = startFinder(async () => list ?? (await registered()));
   const describers = new Map<string, ReturnType<typeof describer>>();
   const supervisor = supervise({
     clock,
@@ -68,7 +69,8 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
     },
   });
   const look = async (): Promise<void> => {
-    const { roots, damaged } = await registered();
+    list = await registered();
+    const { roots, damaged } = list;
     for (const file of damaged) tell(`⚠ A damaged entry of the list of projects was set aside as ${file}.`);
     supervisor.tendTo(roots);
   };

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { isRegistered, register, registered, unregister } from '../control/registry.ts';
+import { isRegistered, register, type Registered, registered, unregister } from '../control/registry.ts';
 import { cloneAt, cloneIdentity } from '../lock/clone.ts';
 import { openProject, type Project } from '../project/project.ts';
 import { mendHooks } from './hooks.ts';
@@ -35,8 +35,11 @@ export interface Finder {
 /** So long after a change (ms) a folder may change once more without its time telling: FAT counts by 2 s. */
 const coarseMs = 2500;
 
-/** Looks beside the old place and beside all other projects; into a folder only where something in it has changed. */
-export function startFinder(): Finder {
+/**
+ * Looks beside the old place and beside all other projects; into a folder only where something in it has changed. `list`: the
+ * list of projects; a hundred may be away with their disk, and each is sought again and again.
+ */
+export function startFinder(list: () => Promise<Registered> = registered): Finder {
   const machine = machineId();
   const seen = new Map<string, { as: string; clones: Map<string, string> }>();
 
@@ -64,7 +67,7 @@ export function startFinder(): Finder {
       if (await isRegistered(project.root)) await register(project.root, id);
     },
     async seek(root) {
-      const { roots, clones } = await registered();
+      const { roots, clones } = await list();
       const clone = clones.get(root);
       if (clone === undefined) return null;
       const beside = await nearest(root);
