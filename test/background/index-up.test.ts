@@ -28,4 +28,20 @@ test('what was saved while somebody held index.lock is not undone by the user’
   while ((await statusLines(root)).length > 0) await new Promise((done) => setTimeout(done, 10));
   await git(root, ['commit', '--quiet', '--allow-empty', '-m', 'by hand']);
   expect(await git(root, ['show', 'HEAD:Song.als'])).toBe('three');
+  // The next time it is the same, from the start.
+  const before = clock.waits.length;
+  await fs.writeFile(lock, '');
+  await write(root, { 'Song.als': 'four' });
+  const next = await saveOf(project, { sessions: ['Song.als'] });
+  await index.making(async () => await commitSave(project, next));
+  while (clock.waits.length < before + 2) await new Promise((done) => setTimeout(done, 5));
+  expect(clock.waits.slice(before, before + 2)).toEqual([1000, 2000]);
+  await fs.rm(lock);
+  while ((await statusLines(root)).length > 0) await new Promise((done) => setTimeout(done, 10));
+  // At the end it is not waited for.
+  await fs.writeFile(lock, '');
+  await write(root, { 'Song.als': 'five' });
+  const last = await saveOf(project, { sessions: ['Song.als'] });
+  await index.making(async () => await commitSave(project, last));
+  await index.stop();
 });

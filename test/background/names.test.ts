@@ -23,7 +23,10 @@ test('a file whose name another computer cannot hold is told at once, and once; 
   const wanted = ['name-not-on-windows', 'name-twin', ...(takesLatin ? ['name-unreadable'] : [])];
   expect(told.map(({ failure }) => failure.row).toSorted()).toEqual(wanted);
   await sift(await changes(root));
+  // Nor is one told that is a version already, and was only changed.
+  await sift([{ path: 'aux.wav', status: 'modified', staged: false }]);
   expect(told).toHaveLength(wanted.length);
+  expect(await oddNamesNow(project, 1)).toHaveLength(1);
   // `status` says so as long as it is so.
   expect((await oddNamesNow(project, 9)).map(({ row }) => row)).toEqual(expect.arrayContaining(wanted));
   await fs.rm(path.join(root, 'what?.wav'));

@@ -47,8 +47,11 @@ test('a link is stored as a link, never what it points to; a run bit is kept', a
 test('a file that changed since it settled, or is gone, or became a folder, has moved', async () => {
   const dir = await repository(await sandbox());
   const before = await settled(dir, 'Song.als');
+  const objects = await git(dir, ['count-objects']);
   await write(dir, { 'Song.als': 'longer now' });
   expect(await capture(dir, ...before)).toBe('moved');
+  // A session of many MB that is just being written is not stored in vain.
+  expect(await git(dir, ['count-objects'])).toBe(objects);
   await fs.rm(path.join(dir, 'Song.als'));
   expect(await capture(dir, ...before)).toBe('moved');
   await fs.mkdir(path.join(dir, 'Song.als'));

@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
 import { git } from '../../src/git/run.ts';
+import { recall, remember } from '../../src/push/memory.ts';
+import { statePath } from '../../src/project/project.ts';
+import { exists } from '../../src/system/disk.ts';
 import { overFolders, stagedAmong, stagingFolder, stagingPrefix } from '../../src/push/staging.ts';
 import { fileRemote } from '../support/remotes.ts';
 import { annWithTakes, pushTip, record, stagingRefs } from '../support/takes.ts';
@@ -44,6 +47,22 @@ test.each([
   expect(staged).toHaveLength(there.length);
   const folders = overFolders(staged, 'me000000-1234', now).toSorted();
   expect(folders).toEqual(over.map((name) => refOf(name).replace('ab.1.0', '')).toSorted());
+});
+
+test('what is remembered of a push to one remote is nothing to another, and is gone when it is over', async () => {
+  const { ctx } = await annWithTakes(await fileRemote());
+  const sizing = { next: 7, proven: 5, broken: true };
+  await remember(ctx, { sizing });
+  await remember(ctx, { over: ['a/'] });
+  const other = { ...ctx, remote: { ...ctx.remote, url: `${ctx.remote.url}-other` } };
+  expect(await recall(other)).toEqual({ over: [], sizing: null });
+  expect(await recall(ctx)).toMatchObject({ over: ['a/'], sizing });
+  await remember(ctx, { over: [], sizing: null });
+  expect(await exists(statePath(ctx, 'staging.json'))).toBe(false);
+  // What the other begins does not take over what this one has left.
+  await remember(ctx, { over: ['a/'] });
+  await remember(other, { sizing });
+  expect(await recall(other)).toMatchObject({ over: [], sizing });
 });
 
 test('after a push in parts the remote keeps what others have staged, and loses what nobody will come back for', async () => {

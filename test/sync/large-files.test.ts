@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { largeNow } from '../../src/background/large-files.ts';
+import { largeFiles, largeNow, type LeftOutEvent } from '../../src/background/large-files.ts';
 import { changes } from '../../src/commit/changes.ts';
 import { bySize } from '../../src/commit/oversized.ts';
 import { git, gitLine } from '../../src/git/run.ts';
@@ -159,6 +159,26 @@ test('a limit that is set by hand is kept before anything is sent; files of git-
   const found = ['a.aif', 'a.wav'];
   for (const name of found) await fs.writeFile(path.join(project.root, name), Buffer.alloc(200 * KiB));
   expect((await bySize(project.root, found, 100 * KiB)).over).toMatchObject([{ path: 'a.wav' }]);
+});
+
+test('a watcher hands what the remote would refuse to no version, tells it once, and follows it again when it is smaller', async () => {
+  const { project } = await projectWithRemote();
+  project.config.push.maxBlobBytes = 100 * KiB;
+  const told: LeftOutEvent[] = [];
+  const large = largeFiles(project, (event) => told.push(event));
+  const big = path.join(project.root, 'big.wav');
+  await fs.writeFile(path.join(project.root, 'Song.als'), 'two');
+  const seen = async (size: number) => {
+    await fs.writeFile(big, Buffer.alloc(size));
+    return (await large.leaveOut(await changes(project.root))).map((one) => one.path);
+  };
+  for (const size of [101, 102]) expect(await seen(size * KiB)).toEqual(['Song.als']);
+  expect(large.names()).toEqual(['big.wav']);
+  expect(told).toMatchObject([{ path: 'big.wav', failure: { row: 'left-out' } }]);
+  expect((await seen(99 * KiB)).toSorted()).toEqual(['Song.als', 'big.wav']);
+  expect(large.names()).toEqual([]);
+  await seen(101 * KiB);
+  expect(told).toHaveLength(2);
 });
 
 test('in the middle of the user’s own rebase no version is made anew: it waits', async () => {

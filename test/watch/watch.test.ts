@@ -199,6 +199,17 @@ test('a version that fails to be made is tried again', async () => {
   expect(await watch.versions(1)).toMatchObject([{ files: { 'Song.als': 'two' } }]);
 });
 
+test('a version that cannot be made for a mistake of ours ends the watch, instead of waiting for ever', async () => {
+  const project = await song();
+  const watch = await watching(project, {
+    commit: async () => {
+      throw new TypeError('undefined is no function');
+    },
+  });
+  await write(project.root, { 'Song.als': 'two' });
+  await expect(watch.ended).rejects.toThrow('undefined is no function');
+});
+
 test.each(['the folder', 'its .git'])('when %s is gone the watch ends and says so', async (what) => {
   const project = await song();
   const watch = await watching(project, { settings: { scanSeconds: 0.2 } });
@@ -217,6 +228,8 @@ test('what the user staged by hand stays theirs, and a version that lacks a take
   const [version] = await watch.versions(1);
   expect(version).toMatchObject({ files: { 'Song.als': 'two' }, incomplete: ['Take.wav'] });
   expect(await statusLines(project.root)).toEqual(['D  Old.wav', 'A  Take.wav', 'M  notes.txt']);
+  // The index is in nobody's hands.
+  await watch.until('all is clean', () => isClean(watch.events.at(-1)));
   await git(project.root, ['commit', '--quiet', '-m', 'the take']);
   await write(project.root, { 'Song.als': 'three' });
   const [, , next] = await watch.versions(3);
