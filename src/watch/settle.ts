@@ -178,8 +178,9 @@ function withoutVersion(rules: Rules, known: Known, settled: readonly Settled[],
   const takes = moving.filter(isTake);
   // While a take grows nothing disturbs the disk.
   if (takes.length > 0) return { slug: 'held', why: 'take-grows', paths: pathsOf(takes) };
-  if (ready.length > 0 && known.ending === null && !fitsAny(known, ready))
-    return { slug: 'held', why: 'no-room', paths: pathsOf(ready) };
+  // In the end it is time that is short: what is left waits for the next start.
+  if (ready.length > 0 && !fitsAny(known, ready))
+    return { slug: 'held', why: known.ending === null ? 'no-room' : 'media-only', paths: pathsOf(ready) };
   if (ready.length > 0 && now >= mediaOnlyDue(rules, known, ready)) return null;
   if (moving.length > 0) return { slug: 'settling', paths: pathsOf(moving) };
   if (ready.length > 0) return { slug: 'held', why: 'media-only', paths: pathsOf(ready) };
