@@ -2,6 +2,8 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { type ServiceInputs, type ServiceKind, serviceFor } from '../../src/control/service.ts';
+import { serviceKind } from '../../src/control/install.ts';
+import { socketFolders, socketName } from '../../src/control/place.ts';
 import { compareVersions } from '../../src/control/start.ts';
 import { main } from '../support/cli.ts';
 import { until, user } from '../support/daemon.ts';
@@ -76,6 +78,31 @@ test.each<[ServiceKind, string, string[]]>([
 test('a name with a line break cannot add a line of its own to what the system is told', () => {
   const evil = { ...inputs, env: { ...inputs.env, PATH: '/bin\nExecStartPre=/bin/evil' } };
   expect(serviceFor('systemd', evil).text).not.toContain('evil');
+});
+
+test('each system is asked in its own way to start it, and `none` is a way past', async () => {
+  const kind = async (platform: NodeJS.Platform, env: NodeJS.ProcessEnv = {}) => await serviceKind(platform, env);
+  expect([await kind('darwin'), await kind('win32'), await kind('freebsd')]).toEqual(['launchd', 'task', null]);
+  expect(await kind('darwin', { OXENVCS_SERVICE: 'none' })).toBeNull();
+  expect(serviceFor('task', inputs).text.startsWith('\uFEFF')).toBe(true);
+  for (const one of ['launchd', 'task'] as const) {
+    const { install, start, uninstall } = serviceFor(one, inputs);
+    expect([install.length > 0, start.length, uninstall.length]).toEqual([true, 1, 1]);
+    // What was never there may be taken out.
+    expect(uninstall[0]?.[0]).toMatch(/^-/);
+  }
+});
+
+test('the socket lies where its path is short enough, best in the folder of the session', () => {
+  const folders = (runtime: string | undefined, data: string) =>
+    socketFolders({ XDG_RUNTIME_DIR: runtime }, data, '/var/tmp', 501);
+  const temporary = ['/var/tmp/oxenvcs-501', '/tmp/oxenvcs-501'];
+  expect(folders('/run/user/501', '/d')).toEqual(['/run/user/501/oxenvcs', '/d/daemon', ...temporary]);
+  expect(folders(undefined, '/d')).toEqual(['/d/daemon', ...temporary]);
+  // Bytes count, of which a Mac takes 104 with the end.
+  expect(folders(`/${'ü'.repeat(40)}`, `/${'x'.repeat(70)}`)).toEqual(temporary);
+  for (const folder of folders('/r', `/${'x'.repeat(65)}`))
+    expect(Buffer.byteLength(`${folder}/${socketName('/d', '12345678')}`)).toBeLessThan(104);
 });
 
 test('versions are compared by their numbers', () => {
