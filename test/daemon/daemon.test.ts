@@ -131,17 +131,6 @@ test('one that does not answer is told as such in a moment, and restart gets pas
   expect(isRunning(pid)).toBe(false);
 });
 
-test('a socket path that would be too long, a folder that is somebody’s: the next place is taken', async () => {
-  const long = path.join('/tmp', 'a'.repeat(90));
-  const one = await user({ XDG_RUNTIME_DIR: long });
-  expect((await one.run(['daemon', 'start', '--json'])).json()).toMatchObject({ outcome: 'started' });
-  expect((await fs.readdir(one.daemonFolder)).some((name) => name.endsWith('.sock'))).toBe(true);
-  const other = await user();
-  await write(path.join(other.dir, 'run'), { oxenvcs: 'a file' });
-  expect((await other.run(['daemon', 'start', '--json'])).json()).toMatchObject({ outcome: 'started' });
-  expect(await fs.readFile(path.join(other.dir, 'run', 'oxenvcs'), 'utf8')).toBe('a file');
-});
-
 test('one of an older program is told to go; one of another protocol is not spoken to', async () => {
   const { run, daemonFolder, dir } = await user();
   const [socket, told] = [path.join(dir, 'old.sock'), path.join(dir, 'told')];

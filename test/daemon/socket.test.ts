@@ -121,6 +121,12 @@ test('the socket lies in a folder of ours alone, never in one that somebody has 
   expect(await fs.readdir(dir)).not.toContain('left.sock');
   // Nothing is left in the way; a link may lead anywhere.
   await fs.rmdir(ours);
+  await write(run, { oxenvcs: 'a file' });
+  const beside = await listen('file', () => undefined, null);
+  expect(path.dirname(beside.address)).toBe(daemonFolder());
+  await beside.close();
+  expect(await fs.readFile(ours, 'utf8')).toBe('a file');
+  await fs.rm(ours);
   await fs.symlink(path.join(dir, 'elsewhere'), ours);
   const next = await listen('four', () => undefined, null);
   expect(path.dirname(next.address)).toBe(daemonFolder());

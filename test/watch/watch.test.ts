@@ -6,6 +6,7 @@ import { commitSave } from '../../src/commit/commit.ts';
 import { git } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { plenty } from '../../src/watch/known.ts';
 import type { startWake } from '../../src/watch/wake.ts';
 import { projectWithRemote, statusLines } from '../support/project.ts';
 import { write } from '../support/sandbox.ts';
@@ -234,6 +235,26 @@ test('what the user staged by hand stays theirs, and a version that lacks a take
   await write(project.root, { 'Song.als': 'three' });
   const [, , next] = await watch.versions(3);
   expect(next).toEqual({ subject: 'Song.als saved', files: { 'Song.als': 'three' }, incomplete: [] });
+});
+
+test('a session beside which a temporary file is written waits for that, and one for which there is no room for room', async () => {
+  const project = await song();
+  let [madeAt, isFull] = [0, true];
+  const watch = await watching(project, {
+    room: async () => (isFull ? { media: 0, sessions: 0 } : plenty),
+    commit: async (save) => {
+      madeAt = performance.now();
+      return await commitSave(project, save);
+    },
+  });
+  await write(project.root, { 'Song.als': 'two' });
+  await watch.until('it waits', () => watch.events.some((event) => event.event === 'state' && event.why === 'no-room'));
+  const writtenAt = performance.now();
+  await write(project.root, { 'Song.als': 'three', 'Song.tmp': 'x' });
+  isFull = false;
+  expect(await watch.versions(1)).toMatchObject([{ files: { 'Song.als': 'three' } }]);
+  // Quiet after 0.3 s; the temporary file might have taken its place for 0.8 s.
+  expect(madeAt - writtenAt).toBeGreaterThan(700);
 });
 
 test('what is generated is no part of a version, also where the ignore lines are missing', async () => {
