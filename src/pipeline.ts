@@ -175,14 +175,15 @@ export async function watchAndPublish(
           }
           if (event.event === 'state') {
             keeper.stirred();
-            tidier.stir(event.state === 'clean' || event.why === 'media-only' || event.why === 'no-room');
+            const isAtRest = event.state === 'clean' || event.why === 'media-only' || event.why === 'no-rights';
+            tidier.stir(isAtRest || event.why === 'no-room');
             // That something was heard is no work yet.
             if (event.state !== 'clean' && event.state !== 'dirty') {
               workedAt = clock.uptime();
               keeper.active();
               news.active();
             }
-            news.calm(event.state === 'clean' || event.why === 'media-only');
+            news.calm(isAtRest);
             noteWatcher(project, event, clock.uptime() - workedAt);
           }
           tell(event);

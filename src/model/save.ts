@@ -7,7 +7,7 @@ export interface Save {
   deleted: string[];
   /** Takes that still grow: the version is made without them and says so. */
   incomplete: string[];
-  /** Takes that have settled, but for which there is no room on the disk, or no time in the end: they follow. */
+  /** Takes that have settled, but for which there is no room on the disk, or no time in the end, or that may not be read: they follow. */
   toFollow: string[];
   /** Larger than the remote takes, or takes that the user has staged by hand: the version says that it lacks them, too. */
   leftOut?: string[];
@@ -43,7 +43,7 @@ export type Committed =
   | { outcome: 'committed'; commit: string }
   /** Nothing differs from the version before. */
   | { outcome: 'nothing' }
-  /** These files moved while they were staged; no commit was made. */
-  | { outcome: 'moved'; paths: string[] }
+  /** These files moved while they were staged, or may not be read; no commit was made. */
+  | { outcome: 'moved'; paths: string[]; unreadable?: string[] }
   /** Not now: a merge or rebase, a foreign index.lock, a detached HEAD. Try again. */
   | { outcome: 'later'; reason: string };

@@ -20,6 +20,8 @@ export interface Known {
   temporary: ReadonlyMap<string, Tracked>;
   /** What is open for writing, of the files that have not changed for a while. */
   open: ReadonlySet<string>;
+  /** What could not be stored, for it may not be read: nothing waits for it. */
+  unreadable: ReadonlySet<string>;
   room: Room;
   /** Saves that were captured, oldest first. All but the last are sealed. */
   versions: readonly Version[];
@@ -60,11 +62,12 @@ export interface Version {
   sealed: boolean;
 }
 
-/** How things lie: what differs from HEAD (null: gone), temporary files beside sessions, what is open for writing. */
+/** How things lie: what differs from HEAD (null: gone), temporary files beside sessions, what is open for writing, what may still not be read. */
 export interface Look {
   files: ReadonlyMap<string, FileStat | null>;
   temporary: ReadonlyMap<string, FileStat>;
   open: ReadonlySet<string>;
+  unreadable: ReadonlySet<string>;
   room: Room;
 }
 
@@ -82,6 +85,7 @@ export const nothingKnown: Known = {
   files: new Map(),
   temporary: new Map(),
   open: new Set(),
+  unreadable: new Set(),
   room: plenty,
   versions: [],
   making: null,
@@ -104,7 +108,8 @@ export function track(rules: Rules, known: Known, look: Look, now: number): Know
   const temporary = new Map<string, Tracked>();
   for (const [path, stat] of look.temporary)
     temporary.set(path, follow(rules, known.temporary.get(path), path, stat, now));
-  const seen = { ...known, lookedAt: now, files, handled, temporary, open: look.open, room: look.room };
+  const { open, unreadable, room } = look;
+  const seen = { ...known, lookedAt: now, files, handled, temporary, open, unreadable, room };
   return { ...seen, versions: sealWhatIsOver(rules, known, seen, now) };
 }
 
@@ -232,7 +237,7 @@ const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/') +
 export function sortRest(rules: Rules, known: Known, now: number): { ready: Named[]; moving: Named[] } {
   const sorted = { ready: [] as Named[], moving: [] as Named[] };
   for (const [path, file] of known.files) {
-    if (file.kind === 'session') continue;
+    if (file.kind === 'session' || known.unreadable.has(path)) continue;
     const isReady = isQuiet(file, now) && !isHeldOpen(rules, known, path, file, now);
     sorted[isReady ? 'ready' : 'moving'].push({ path, file });
   }

@@ -46,6 +46,7 @@ export type Why =
   | 'media-only'
   /** What is left of the disk is kept free for recordings. */
   | 'no-room'
+  | 'no-rights'
   /** No version can be made now (a merge, a foreign index.lock): `known.retry`. */
   | 'later';
 
@@ -97,7 +98,11 @@ function conclude(
   now: number,
 ): Known {
   if (result.outcome === 'later') return later(rules, known, result.reason, now);
-  if (result.outcome === 'moved') return unsettle(known, result.paths, now) ?? later(rules, known, 'files moved', now);
+  if (result.outcome === 'moved') {
+    const unreadable = new Set([...known.unreadable, ...(result.unreadable ?? [])]);
+    const seen = { ...known, unreadable };
+    return unsettle(seen, result.paths, now) ?? later(rules, seen, 'files moved', now);
+  }
   return done(known, made, now);
 }
 
@@ -184,6 +189,7 @@ function withoutVersion(rules: Rules, known: Known, settled: readonly Settled[],
   if (ready.length > 0 && now >= mediaOnlyDue(rules, known, ready)) return null;
   if (moving.length > 0) return { slug: 'settling', paths: pathsOf(moving) };
   if (ready.length > 0) return { slug: 'held', why: 'media-only', paths: pathsOf(ready) };
+  if (known.unreadable.size > 0) return { slug: 'held', why: 'no-rights', paths: [...known.unreadable] };
   return { slug: now - known.stirredAt < rules.times.quiet ? 'dirty' : 'clean' };
 }
 

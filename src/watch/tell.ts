@@ -7,6 +7,7 @@ const waits: Record<Exclude<Why, 'later'>, string> = {
   'file-open': 'still open in another program',
   'media-only': 'for the next save',
   'no-room': 'for room on the disk',
+  'no-rights': 'for the right to read',
 };
 
 /** What the watcher does, in words that fit behind "Waiting:"; empty where there is nothing to say. */

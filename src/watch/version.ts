@@ -102,7 +102,7 @@ export function nextSave(rules: Rules, known: Known, now: number): Save {
     settled: [],
     deleted: [...(version?.deleted ?? [])],
     incomplete: moving.filter(isTake).map(({ path }) => path),
-    toFollow: [],
+    toFollow: [...known.unreadable].filter((path) => known.files.get(path)?.kind === 'media'),
   };
   const budget = budgetOf(known);
   for (const { path, file } of ready) {

@@ -180,10 +180,10 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     // What differs from HEAD is another question now.
     scannedAt = Number.NEGATIVE_INFINITY;
     if (result.outcome === 'committed') lastTrouble = '';
-    if (result.outcome === 'moved')
-      for (const name of await unreadableAmong(root, result.paths))
-        await trouble(new Failure('no-rights', { detail: `${name} may not be read` }));
-    return result;
+    if (result.outcome !== 'moved') return result;
+    const unreadable = await unreadableAmong(root, result.paths);
+    for (const name of unreadable) await trouble(new Failure('no-rights', { detail: `${name} may not be read` }));
+    return { ...result, unreadable };
   };
 
   /** What can pass by itself is told, once; anything else ends the watch. */
@@ -213,8 +213,10 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     const at = clock.monotonic();
     const open = await openNow(root, inQuestion(state.known, files, at));
     const temporary = await temporaryBeside(root, profile, files.keys());
+    const refused = [...state.known.unreadable].filter((name) => files.has(name));
+    const unreadable = new Set(await unreadableAmong(root, refused));
     const room = await ports.room();
-    await advance({ type: 'look', files, temporary, open, room }, at);
+    await advance({ type: 'look', files, temporary, open, unreadable, room }, at);
     ahead.begin(aboutToSettle(rules, state.known));
   };
 

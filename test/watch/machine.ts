@@ -15,6 +15,7 @@ export const nth = (n: number, size = n): FileStat => ({ size: BigInt(size), mti
 export interface Seen {
   temporary?: Record<string, number>;
   open?: string[];
+  unreadable?: string[];
   room?: Room;
 }
 
@@ -47,7 +48,7 @@ export class Machine {
   look(
     at: number,
     files: Record<string, number | FileStat | null>,
-    { temporary = {}, open = [], room = plenty }: Seen = {},
+    { temporary = {}, open = [], unreadable = [], room = plenty }: Seen = {},
   ): string {
     this.time = at;
     const stats = (all: Record<string, number | FileStat | null>) =>
@@ -58,6 +59,7 @@ export class Machine {
       files: stats(files),
       temporary: stats(temporary) as Map<string, FileStat>,
       open: new Set(open.filter((path) => asked.has(path))),
+      unreadable: new Set(unreadable),
       room,
     });
     return this.name;

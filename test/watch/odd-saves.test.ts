@@ -117,7 +117,8 @@ test('a take that may not be read is told, and holds up no save', async () => {
     GIT_COMMITTER_EMAIL: 'ann@band.example',
     OXENVCS_WATCH_QUIET_SECONDS: '0.3',
     OXENVCS_WATCH_MEDIA_QUIET_SECONDS: '0.5',
-    OXENVCS_WATCH_GROWING_TAKE_HOLD_SECONDS: '1.5',
+    // Nothing waits for it as for a recording.
+    OXENVCS_WATCH_GROWING_TAKE_HOLD_SECONDS: '60',
     OXENVCS_PUSH_AUTO: 'false',
   };
   if ('uid' in nobody) for (const one of [dir, root, path.join(root, 'Song.als')]) await fs.chown(one, 65_534, 65_534);
@@ -130,5 +131,10 @@ test('a take that may not be read is told, and holds up no save', async () => {
   if ('uid' in nobody) await fs.chown(path.join(root, 'Secret.wav'), 0, 0);
   onTestFinished(async () => await fs.rm(path.join(root, 'Secret.wav'), { force: true }));
   await watch.waitForLine(/A file could not be used: Secret\.wav may not be read/);
-  await watch.waitForLine(/Song\.als saved/);
+  await watch.waitForLine(/Song\.als saved; 1 new take; 1 take to follow/);
+  await watch.waitForLine(/Waiting: for the right to read: Secret\.wav/);
+  if ('uid' in nobody) await fs.chown(path.join(root, 'Secret.wav'), 65_534, 65_534);
+  await fs.chmod(path.join(root, 'Secret.wav'), 0o600);
+  await write(root, { 'Song.als': 'three' });
+  await watch.waitForLine(/Song\.als saved; 1 new take {2}/);
 });
