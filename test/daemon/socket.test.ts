@@ -101,6 +101,22 @@ test('one whose folder is deleted while it runs is told that it is not the only 
   expect(guarded).toEqual({ outcome: 'done', value: 'ended' });
 });
 
+test('a socket that is taken away while its process runs is opened anew: else nobody could reach it, nor begin another', async () => {
+  await nobody();
+  const sleep = async (ms: number, signal?: AbortSignal) => await systemClock.sleep(ms > 1000 ? 20 : ms, signal);
+  await asOnlyDaemon({ ...systemClock, sleep }, serving(), async (ear) => {
+    const { next } = connected(ear.address);
+    await next();
+    await fs.rm(ear.address);
+    await until('it answers again', async () => {
+      const reached = await reachDaemon();
+      if (reached.outcome === 'connected') reached.connection.close();
+      return reached.outcome === 'connected';
+    });
+  });
+  expect(await reachDaemon()).toEqual({ outcome: 'not-running' });
+});
+
 test('the socket lies in a folder of ours alone, never in one that somebody has put there; what is no socket is left', async () => {
   const { dir, run } = await nobody();
   const ours = path.join(run, 'oxenvcs');
