@@ -2,6 +2,7 @@ import { reachDaemon } from '../control/client.ts';
 import { removeService } from '../control/install.ts';
 import { logFile } from '../control/place.ts';
 import type { ProjectState } from '../control/protocol.ts';
+import { registered } from '../control/registry.ts';
 import { runningProgram, startDaemon, stopDaemon } from '../control/start.ts';
 import { followLog, lastLines } from '../system/log.ts';
 import { command, type Context } from './command.ts';
@@ -101,18 +102,24 @@ const status = command({
     const { connection } = reached;
     const { projects } = await connection.ask({ do: 'status' }).finally(() => connection.close());
     const { pid, version, startedAt } = connection.greeting;
+    // It answers before it has read the list.
+    const toCome = projects.length === 0 ? (await registered()).roots.length : 0;
     return {
       data: { running: true, pid, answers: true, version, startedAt, projects, log: logFile() },
       lines: [
         `The background process runs since ${localTime(startedAt)} (process ${pid}, version ${version}).`,
-        projects.length === 0
-          ? 'No project is registered: oxenvcs init "/path/to/My Song"'
-          : `${counted(projects.length, 'project')}:`,
+        whatIsWatched(projects.length, toCome),
         ...projects.map(({ project, state, detail }) => `  ${state}  ${project}${detail === '' ? '' : `: ${detail}`}`),
       ],
     };
   },
 });
+
+function whatIsWatched(watched: number, toCome: number): string {
+  if (watched > 0) return `${counted(watched, 'project')}:`;
+  if (toCome > 0) return `It has only just begun, and is about to watch ${counted(toCome, 'project')}.`;
+  return 'No project is registered: oxenvcs init "/path/to/My Song"';
+}
 
 const logs = command({
   words: 'logs',

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { largeNow } from '../background/large-files.ts';
 import { oddNamesNow } from '../background/names.ts';
 import { diskProblem } from '../background/room.ts';
+import { underWay } from '../commit/busy.ts';
 import { isRegistered } from '../control/registry.ts';
 import { type LockContext, lockContext } from '../lock/context.ts';
 import { type LockStatus, lockStatus } from '../lock/status.ts';
@@ -150,7 +151,8 @@ async function problemsOf(
 ): Promise<Problem[]> {
   const problems: Problem[] = (await largeNow(project)).map(problem);
   for (const { code, message, hint } of await oddNamesNow(project)) problems.push({ code, message, hint });
-  const elsewhere = await notCheckedOut(project);
+  // In the middle of a rebase nothing is checked out, nor could it be; what the watcher waits for is told.
+  const elsewhere = (await underWay(project)) === null ? await notCheckedOut(project) : null;
   if (elsewhere !== null) problems.push(problem(elsewhere));
   const disk = await diskProblem(project);
   if (disk !== null) problems.push(problem(disk));

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
 import { reachDaemon } from '../../src/control/client.ts';
 import { daemonFolder, recordFile } from '../../src/control/place.ts';
+import { register } from '../../src/control/registry.ts';
 import type { Greeting } from '../../src/control/protocol.ts';
 import { listen } from '../../src/daemon/listen.ts';
 import { type Handlers, makeServe } from '../../src/daemon/serve.ts';
@@ -12,6 +13,7 @@ import { asOnlyDaemon } from '../../src/daemon/singleton.ts';
 import { Failure } from '../../src/model/failures.ts';
 import { alone } from '../../src/project/guard.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { oxenvcs } from '../support/cli.ts';
 import { until } from '../support/daemon.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 
@@ -115,6 +117,16 @@ test('a socket that is taken away while its process runs is opened anew: else no
     });
   });
   expect(await reachDaemon()).toEqual({ outcome: 'not-running' });
+});
+
+test('one that has only just begun does not say that there is nothing to watch', async () => {
+  const { dir } = await nobody();
+  const said = async () => (await oxenvcs(['daemon', 'status'], { cwd: dir })).stdout;
+  await asOnlyDaemon(systemClock, serving(), async () => {
+    expect(await said()).toContain('No project is registered');
+    await register('/music/song');
+    expect(await said()).toContain('is about to watch 1 project.');
+  });
 });
 
 test('the socket lies in a folder of ours alone, never in one that somebody has put there; what is no socket is left', async () => {

@@ -89,6 +89,9 @@ it('a branch that is not published is told of: its saves stay here, and all else
       [{ code: 'USAGE', message, hint: expect.stringContaining('git switch main') }],
     ]);
   }
+  // Then git would not let them go back to it.
+  await git(root, ['bisect', 'start']);
+  expect((await told())[1]).toEqual([]);
 });
 
 describe('the remote', () => {
