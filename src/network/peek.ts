@@ -20,8 +20,8 @@ interface Of {
   signal?: AbortSignal;
 }
 
-/** An answer that takes longer (ms), or is longer (bytes), is left to git. */
-const [answerMs, longestBytes] = [10_000, 1_048_576];
+/** An answer that takes longer (ms; so long a check of the network waits, too), or is longer (bytes), is left to git. */
+const [answerMs, longestBytes] = [4000, 1_048_576];
 /** So long a remote that cannot be asked so is left to git, and so late it is noticed that something was set for all projects, ms. */
 const againMs = 3_600_000;
 
