@@ -13,6 +13,7 @@ import { hearByHand } from './project/by-hand.ts';
 import { pauseOf } from './project/pause.ts';
 import { noteWatcher, quietFor } from './project/watcher.ts';
 import type { PipelineEvent } from './background/events.ts';
+import { closedFolders } from './background/closed-folders.ts';
 import { startKeeper } from './background/keeper.ts';
 import { startIndexUp } from './background/index-up.ts';
 import { largeFiles } from './background/large-files.ts';
@@ -94,6 +95,7 @@ export async function watchAndPublish(
     index.look();
     const tidier = startTidier(project, profile, clock, tell, undefined, quietMs);
     const large = largeFiles(project, tell);
+    const closed = closedFolders(tell);
     const disk = watchDisk(project, tell);
     const named = watchNames(project, tell);
     const tellNews = (event: NewsEvent) => {
@@ -139,7 +141,7 @@ export async function watchAndPublish(
         // What another process is just bringing in is no save of anybody. A move that was broken off is ended first.
         changes: async () =>
           (await finishCheckout(project))
-            ? await large.leaveOut(await named(await withSoundSettings(root, await changes(root))))
+            ? await large.leaveOut(await named(await withSoundSettings(root, await changes(root, closed))))
             : [],
         room: async () => await disk.room(),
         capture: async (path, stat) => await capture(root, path, stat),

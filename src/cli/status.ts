@@ -1,5 +1,6 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
+import { closedNow } from '../background/closed-folders.ts';
 import { largeNow } from '../background/large-files.ts';
 import { oddNamesNow } from '../background/names.ts';
 import { diskProblem } from '../background/room.ts';
@@ -150,7 +151,7 @@ async function problemsOf(
   attempts: readonly Attempt[],
 ): Promise<Problem[]> {
   const problems: Problem[] = (await largeNow(project)).map(problem);
-  for (const { code, message, hint } of await oddNamesNow(project)) problems.push({ code, message, hint });
+  for (const one of [...(await oddNamesNow(project)), ...(await closedNow(project))]) problems.push(problem(one));
   // In the middle of a rebase nothing is checked out, nor could it be; what the watcher waits for is told.
   const elsewhere = (await underWay(project)) === null ? await notCheckedOut(project) : null;
   if (elsewhere !== null) problems.push(problem(elsewhere));

@@ -11,11 +11,16 @@ export interface Change {
 
 /**
  * How the work tree differs from HEAD, staged or not, as git sees it: ignore files, filters and all. Submodules and nested
- * repositories are left out. Throws `folder-vanished` and what else git's failures mean.
+ * repositories are left out. `onClosed` is told of folders that may not be read: of what is new in them git knows nothing.
+ * Throws `folder-vanished` and what else git's failures mean.
  */
-export async function changes(root: string): Promise<Change[]> {
+export async function changes(root: string, onClosed: (folder: string) => void = () => undefined): Promise<Change[]> {
   const args = ['status', '--porcelain=v2', '-z', '--untracked-files=all', '--no-renames', '--ignore-submodules=all'];
-  return parseStatus(await git(root, args));
+  const onStderr = (line: string): void => {
+    const folder = /^warning: could not open directory '(.+?)\/?': /.exec(line)?.[1];
+    if (folder !== undefined) onClosed(folder);
+  };
+  return parseStatus(await git(root, args, { onStderr }));
 }
 
 /** Reads `git status --porcelain=v2 -z --no-renames`. Pure. */

@@ -50,6 +50,8 @@ export function startWake({ root, profile, stirred, failed }: WakePorts): { clos
   watcher.on('error', (error) => {
     if (over) return;
     const { code, message } = error as NodeJS.ErrnoException;
+    // What may not be read is told by whoever wants to read it.
+    if (code === 'EACCES' || code === 'EPERM') return;
     over = outOfWatches(code);
     failed(message, over);
     // Thousands of such errors would follow.

@@ -100,7 +100,7 @@ test('a link is versioned as a link, and what it leads to is none of ours', asyn
   expect(await watch.versions(1)).toHaveLength(1);
 });
 
-test('a take that may not be read is told, and holds up no save', async () => {
+test('a take or a folder that may not be read is told, and holds up no save', async () => {
   const dir = await sandbox();
   const root = path.join(dir, 'song');
   await write(root, { 'Song.als': 'one' });
@@ -133,6 +133,16 @@ test('a take that may not be read is told, and holds up no save', async () => {
   await watch.waitForLine(/A file could not be used: Secret\.wav may not be read/);
   await watch.waitForLine(/Song\.als saved; 1 new take; 1 take to follow/);
   await watch.waitForLine(/Waiting: for the right to read: Secret\.wav/);
+  // A whole folder: nothing in it is known, and that is said.
+  const closed = path.join(root, 'Closed');
+  await write(closed, { 'Take 2.wav': 'z' });
+  await fs.chmod(closed, 0);
+  if ('uid' in nobody) await fs.chown(closed, 0, 0);
+  onTestFinished(async () => await fs.chmod(closed, 0o700));
+  await watch.waitForLine(/the folder Closed may not be read, and what is in it comes into no version/);
+  const status = background(['status'], cli);
+  await status.waitForLine(/the folder Closed may not be read/);
+  await status.ended;
   if ('uid' in nobody) await fs.chown(path.join(root, 'Secret.wav'), 65_534, 65_534);
   await fs.chmod(path.join(root, 'Secret.wav'), 0o600);
   await write(root, { 'Song.als': 'three' });
