@@ -1,7 +1,7 @@
 import { lockContext } from '../lock/context.ts';
 import { cachedStatus } from '../lock/status.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
-import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
+import { branchTip, notCheckedOut, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
 import { readRescue } from '../project/rescue.ts';
 import type { Transfer } from '../push/transfer.ts';
 import { listQueue, noteIntent } from '../queue/entries.ts';
@@ -184,6 +184,11 @@ export function startPublisher(
 
   /** Has the remote just let us in? */
   const earlyLock = async (): Promise<boolean> => {
+    if ((await notCheckedOut(project)) !== null) {
+      // What is saved to another branch is not published by itself: it must keep nobody from this one.
+      wanted.lock = false;
+      return false;
+    }
     if (reach.silence() !== null || reach.isSpared()) {
       await intend();
       return false;

@@ -3,6 +3,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import { startNews } from '../../src/background/news.ts';
 import { type PublisherEvent, startPublisher } from '../../src/background/publisher.ts';
 import { git, gitLine } from '../../src/git/run.ts';
+import { lockContext } from '../../src/lock/context.ts';
+import { releaseLock } from '../../src/lock/lease.ts';
+import { cachedStatus } from '../../src/lock/status.ts';
 import { defaults } from '../../src/model/config.ts';
 import { Failure } from '../../src/model/failures.ts';
 import { readTries } from '../../src/network/tries.ts';
@@ -85,6 +88,25 @@ test('while the host is away one project asks for all, nothing is pushed blindly
     saves,
   );
   expect((await lookAtQueue(ben.project)).entries).toEqual([]);
+});
+
+test('a save on a branch that is not published takes the lock from nobody', async () => {
+  const ann = await background(null);
+  await until('the first version is published', () => published(ann));
+  await ann.publisher.stop();
+  const ctx = await lockContext(ann.project, systemClock);
+  await releaseLock(ctx);
+  await git(ann.project.root, ['switch', '--quiet', '--create', 'idea']);
+  const events: PublisherEvent[] = [];
+  const publisher = startPublisher(ann.project, systemClock, (event) => events.push(event));
+  onTestFinished(async () => await publisher.stop());
+  publisher.wantLock(['Song.als']);
+  await systemClock.sleep(500);
+  expect([events, await cachedStatus(ctx)]).toMatchObject([[], { held: false }]);
+  // Back on the team's branch it is wanted again.
+  await git(ann.project.root, ['switch', '--quiet', 'main']);
+  publisher.wantLock(['Song.als']);
+  await until('it is ours', () => events.some(({ event }) => event === 'locked'));
 });
 
 test('a remote that answers but fails each push is tried ever more seldom; by hand it is tried at once', async () => {
