@@ -141,7 +141,7 @@ test('Ctrl-C while a save waits for its take leaves a version, not half a one', 
   await take.write('recording');
   await write(song, { 'Song.als': 'two' });
   // It has settled, and is captured; its version waits for the take alone.
-  await watching.waitForLine(/Waiting: recording goes on/);
+  await watching.waitForLine(/Waiting: audio is being written/);
   expect((await watching.kill('SIGINT')).code).toBe(130);
   await take.close();
   expect(await subjects(song)).toEqual(['Song.als saved; recording goes on']);
@@ -164,7 +164,7 @@ test('who holds the lock, and that a recording is waited for, is said once and n
   const take = await fs.open(path.join(root, 'Take.wav'), 'w');
   await take.write('flush 1,');
   await write(root, { 'Song.als': 'while recording' });
-  await watching.waitForLine(/Waiting: recording goes on/);
+  await watching.waitForLine(/Waiting: audio is being written/);
   await take.write('flush 2,');
   await write(root, { 'Song.als': 'still recording', 'Take 2.wav': 'another track' });
   await watching.waitForLine(/saved; recording goes on/);

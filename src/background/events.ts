@@ -44,11 +44,15 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'watching':
       return `Watching ${event.project} (${event.daw}).`;
     case 'trouble':
+      // Whoever watches it says so.
+      if (event.failure.row === 'folder-vanished') return null;
       return `⚠ ${event.failure.message} It is tried again by itself.`;
     case 'version':
       return `✓ ${event.message}  (${event.commit.slice(0, 8)})`;
     case 'locked':
-      return event.outcome === 'taken-over' ? '🔒 You took over a lock that had run out.' : '🔒 You have the lock.';
+      return event.outcome === 'taken-over'
+        ? '🔒 You took over a lock that nobody used any more.'
+        : '🔒 You have the lock.';
     case 'published':
       if (event.rescue === null) return `↑ ${counted(event.versions, 'version')} published.`;
       return event.waits
@@ -78,8 +82,10 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'disk':
     case 'odd-name':
       return `⚠ ${event.failure.message} ${event.failure.hint}`;
+    case 'lock-moved':
+      return `🔒 The lock went to where you work now, another folder of this project on ${event.host}.`;
     case 'lock-released':
-      return 'The lock was given back: nobody has worked here for a while, and all is published.';
+      return 'The lock was given back: all is published, and nobody works here.';
     case 'lock-idle':
       return 'Nobody has worked here for hours: the lock is left to run out, so that the others are not locked out.';
     case 'team-published':

@@ -17,6 +17,8 @@ import type { Clock } from '../system/clock.ts';
 export type KeeperEvent =
   /** Broken or taken over by somebody else. */
   | { event: 'lock-lost'; failure: Failure }
+  /** The same person works in another clone, on that computer: this one was idle. */
+  | { event: 'lock-moved'; host: string }
   /** Given back by itself: nobody has worked here for a while and all is published. */
   | { event: 'lock-released' }
   /** Nobody has worked here for so long that the lease is left to run out. */
@@ -91,7 +93,8 @@ export function startKeeper(
 
   const beat = async (): Promise<void> => {
     const end = await keepLock(await lockContext(project, clock), { activity, signal: stopped.signal });
-    if (end.why === 'lost') tell({ event: 'lock-lost', failure: end.failure });
+    if (end.why === 'lost' && end.loss.how === 'handed-over') tell({ event: 'lock-moved', host: end.loss.by.host });
+    else if (end.why === 'lost') tell({ event: 'lock-lost', failure: end.failure });
     if (end.why === 'idle') tell({ event: 'lock-idle' });
   };
 

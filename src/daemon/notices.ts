@@ -50,6 +50,7 @@ export function wordsFor(event: PipelineEvent): Words | null {
     case 'brought-in':
     case 'changed':
     case 'lock-idle':
+    case 'lock-moved':
     case 'lock-released':
     case 'locked':
     case 'not-brought-in':

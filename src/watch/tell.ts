@@ -3,7 +3,7 @@ import type { State, Why } from './settle.ts';
 /** What is waited for, for people. */
 const waits: Record<Exclude<Why, 'later'>, string> = {
   // Meanwhile the publisher and the tidying are held.
-  'take-grows': 'recording goes on, nothing is sent meanwhile',
+  'take-grows': 'audio is being written, nothing is sent meanwhile',
   'file-open': 'still open in another program',
   'media-only': 'for the next save',
   'no-room': 'for room on the disk',

@@ -106,6 +106,15 @@ test('a lock that somebody breaks while nobody publishes is told as lost, with w
     .toMatchObject([{ event: 'lock-lost', failure: { details: { name: 'Ben', reason: 'on a plane' } } }]);
 });
 
+test('a lock that went to the same person’s other computer is not told as if a stranger had taken it', async () => {
+  const { ann, ben, events } = await holder('save', { idle: 20, quietMs: 5000, others: ['Ben'] });
+  if (!ben) throw new Error('two were asked for');
+  await expect.poll(async () => await idleSince(ann), { timeout: 30_000 }).not.toBeNull();
+  const laptop = { ...ben.ctx, owner: { ...ann.ctx.owner, clone: 'laptop', host: 'laptop' } };
+  expect((await acquireLock(laptop, { how: 'save' })).outcome).toBe('taken-over');
+  await expect.poll(() => events, { timeout: 30_000 }).toEqual([{ event: 'lock-moved', host: 'laptop' }]);
+});
+
 test('while nobody has the lock it is seldom looked at, and one that is taken by hand is kept alive all the same', async () => {
   const remote = await fileRemote();
   const [ann] = await team(remote.url, ['Ann']);

@@ -49,7 +49,7 @@ test('while a take grows its saves are versions, and nothing is sent; status say
     expect(await tip(remote.dir)).toBe(first);
     const status = (await oxenvcs(['status', '--json'], cli)).json() as Status;
     expect(status).toMatchObject({ watcher: { state: 'held' }, unpublished: 1 });
-    expect(status.watcher.detail).toBe('recording goes on, nothing is sent meanwhile: Take 1.wav');
+    expect(status.watcher.detail).toBe('audio is being written, nothing is sent meanwhile: Take 1.wav');
   } finally {
     clearInterval(flushes);
     await take.close();

@@ -299,7 +299,7 @@ test('what is waited for is told in words: one name, without its folder, and not
   m.watch(6, 7, { 'Song.als': 1 });
   m.finish();
   m.look(10, { 'Take.wav': 1 });
-  expect(detail()).toMatch(/^recording goes on.*: Take\.wav$/);
+  expect(detail()).toMatch(/^audio is being written.*: Take\.wav$/);
 });
 
 test('media without a save wait for the next one, for 10 minutes at most', () => {

@@ -82,7 +82,7 @@ test('a save while a take is recorded is versioned without it, when a newer one 
   const take = await fs.open(path.join(project.root, 'Take 1.wav'), 'a');
   await take.write('flush 1,');
   await write(project.root, { 'Song.als': 'while recording' });
-  const isHeld = () => detailOf(watch.events.at(-1)).startsWith('recording goes on');
+  const isHeld = () => detailOf(watch.events.at(-1)).startsWith('audio is being written');
   await watch.until('the save is captured', async () => (await isCaptured(project, 'while recording')) && isHeld());
   await take.write('flush 2,');
   await write(project.root, { 'Song.als': 'still recording' });
