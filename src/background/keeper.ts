@@ -41,8 +41,8 @@ export interface Keeper {
   stop(): Promise<void>;
 }
 
-/** Often enough to notice that the idle time is over, or that the lock was taken by hand, ms. */
-const lookMs = 30_000;
+/** Often enough to notice that the idle time, half an hour, is over; whoever takes the lock by hand has `look` called. ms. */
+const lookMs = 60_000;
 /** While nobody has the lock, and nothing stirs, only a DAW that opens the project is to be noticed, ms: 200 projects may lie so. */
 const lookWhileFreeMs = 120_000;
 
@@ -85,9 +85,11 @@ export function startKeeper(
     told = failure.message;
   };
 
+  /** For others the machine is idle after a tenth of the time after which the lock goes back by itself. */
+  const isIdle = (): boolean => idleForMs() > idleLimitMs / 10;
+
   const activity = (): Activity => {
-    // For others the machine is idle after a tenth of the time after which the lock goes back by itself.
-    const idle = published && !open && idleForMs() > idleLimitMs / 10;
+    const idle = published && !open && isIdle();
     return { idleForMs: leftForMs(), idleSince: idle ? clock.now() - idleForMs() : null };
   };
 
@@ -135,7 +137,8 @@ export function startKeeper(
     const verdict = verdictOn(ctx, await loadView(ctx));
     if (verdict.is !== 'mine') return;
     held();
-    published = await isPublished();
+    // Before that nobody asks.
+    published = isIdle() && (await isPublished());
     if (!published || idleForMs() < idleLimitMs || verdict.held.record.how === 'hand') return;
     if ((await releaseLock(ctx)).outcome === 'done') tell({ event: 'lock-released' });
   };
