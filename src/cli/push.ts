@@ -161,7 +161,13 @@ export async function publishNow(project: Project, context: Context, only?: stri
   const { attempts } = await withRetries(project, context, 'push', once, (drained) => drained.length > 0);
   const last = published.at(-1)?.pushed ?? (await nothing(project));
   return {
-    pushed: { ...last, parts: Math.max(last.parts, sent.parts), bytesSent: sent.bytesSent },
+    pushed: {
+      ...last,
+      // That it was there already when it was tried again was our own doing.
+      outcome: sent.bytesSent > 0 ? 'pushed' : last.outcome,
+      parts: Math.max(last.parts, sent.parts),
+      bytesSent: sent.bytesSent,
+    },
     versions: published.reduce((sum, one) => sum + one.versions, 0),
     durationMs: Math.round(clock.monotonic() - started),
     attempts,
