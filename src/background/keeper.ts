@@ -50,7 +50,7 @@ const lookWhileFreeMs = 120_000;
  * Keeps the lock alive while it is held, over sleep and network loss, and gives it back when nobody has worked here for
  * `releaseAfterIdleMinutes` and everything is published. One that was taken by hand stays until it is released or runs out.
  * A session that is open counts as work, but not for ever: a machine that was left on with it must lock nobody out.
- * `quietMs`: for how long nobody had worked before: a lock that is only taken to publish what was left goes back at once.
+ * `quietMs`: for how long nobody had worked before: a lock that is only taken to publish what was left goes back at the next look.
  */
 export function startKeeper(
   project: Project,
