@@ -1,11 +1,10 @@
-import { watch } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { describer } from '../background/events.ts';
 import { type Finder, startFinder } from '../setup/moved.ts';
 import { logFile } from '../control/place.ts';
 import { protocol } from '../control/protocol.ts';
-import { type Registered, registered, registryFolder } from '../control/registry.ts';
+import { registryFolder } from '../control/registry.ts';
 import type { Program } from '../control/start.ts';
 import { redact } from '../git/redact.ts';
 import { keepWatched } from '../pipeline.ts';
@@ -16,6 +15,7 @@ import { openLog } from '../system/log.ts';
 import { notify } from '../system/notify.ts';
 import { takePriority } from '../system/priority.ts';
 import { catchCrashes } from './crashes.ts';
+import { followList } from './list.ts';
 import { makeNotices } from './notices.ts';
 import { selfCheck } from './self-check.ts';
 import { makeServe } from './serve.ts';
@@ -49,15 +49,14 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
   const told = new AbortController();
   const broken = new AbortController();
   const notices = makeNotices(clock, (notice) => void notify({ ...notice, body: redact(notice.body) }));
-  let list: Registered | null = null;
-  const finder = startFinder(async () => list ?? (await registered()));
+  const finder = startFinder(async () => await list.now());
   const describers = new Map<string, ReturnType<typeof describer>>();
   const supervisor = supervise({
     clock,
     watchProject: watchOne(clock, finder),
     seek: async (root) => {
       const to = await finder.seek(root);
-      if (to !== null) await look();
+      if (to !== null) await list.look();
       return to;
     },
     tell: (root, event) => {
@@ -68,12 +67,12 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
       if (line !== null) tell(`${path.basename(root)}: ${line}`);
     },
   });
-  const look = async (): Promise<void> => {
-    list = await registered();
-    const { roots, damaged } = list;
-    for (const file of damaged) tell(`⚠ A damaged entry of the list of projects was set aside as ${file}.`);
-    supervisor.tendTo(roots);
-  };
+  const list = followList({
+    clock,
+    wanted: () => supervisor.wanted(),
+    take: (roots) => supervisor.tendTo(roots),
+    tell,
+  });
   const builtAt = (await fs.stat(file)).mtimeMs;
   const startedAt = isoTime(clock.now());
   const serve = (token: string) =>
@@ -86,10 +85,11 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
           return {};
         },
         look: async () => {
-          await look();
+          await list.look();
           return { projects: supervisor.states() };
         },
         forget: async ({ root }) => {
+          await list.leave(root);
           await supervisor.forget(root);
           return {};
         },
@@ -117,15 +117,11 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
     if (!isUsual) await takePriority('lowest');
     tell(`oxenvcs ${version} begins (process ${process.pid}).`);
     const ended = AbortSignal.any([signal, told.signal, lost, broken.signal]);
-    const registry = onChanges(
-      registryFolder(),
-      () => void look().catch((error: unknown) => tell(`⚠ ${String(error)}`)),
-    );
     try {
-      await look();
+      await list.follow();
       await once(ended);
     } finally {
-      registry();
+      list.stop();
       notices.stop();
       if (!isUsual) void takePriority('usual');
       await endWithin(supervisor, clock, tell);
@@ -155,21 +151,6 @@ function describe(event: TendEvent, describeEvent: ReturnType<typeof describer>)
   if (event.event === 'failing')
     return `⚠ ${event.failure.message} It is begun anew in ${Math.ceil(event.retryMs / 1000)} s.`;
   return describeEvent(event);
-}
-
-/** Many changes at once are one. Gives what ends it. */
-function onChanges(folder: string, changed: () => void): () => void {
-  let due: NodeJS.Timeout | undefined;
-  const watcher = watch(folder, () => {
-    due ??= setTimeout(() => {
-      due = undefined;
-      changed();
-    }, 100);
-  });
-  return () => {
-    watcher.close();
-    clearTimeout(due);
-  };
 }
 
 async function endWithin(supervisor: Supervisor, clock: Clock, tell: (line: string) => void): Promise<void> {

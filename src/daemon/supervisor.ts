@@ -11,6 +11,8 @@ export interface Supervisor {
   /** The same, until the signal is aborted. */
   lend(root: string, until: AbortSignal): Promise<void>;
   states(): ProjectState[];
+  /** Those that are to be tended, whatever becomes of them. */
+  wanted(): string[];
   /** Something of a project was thrown where nobody could catch it: it is begun anew. */
   crashed(root: string, error: unknown): void;
   /** Ends all, side by side. */
@@ -108,6 +110,7 @@ export function supervise({ clock, watchProject, seek, tell }: SupervisorPorts):
         a.project < b.project ? -1 : 1,
       );
     },
+    wanted: () => [...wanted],
     crashed(root, error) {
       tended.get(root)?.breakOff(error);
     },

@@ -95,6 +95,8 @@ export async function alone<T>(
   const take = async (): Promise<() => Promise<void>> =>
     await lock().catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
+      // The background process's own folder is on no disk that comes back.
+      if (job === 'daemon') await fs.mkdir(project.root, { recursive: true, mode: 0o700 });
       await makeFolder(path.dirname(lockPath));
       return await lock();
     });

@@ -24,7 +24,11 @@ export function listenIn(folder: string, names: readonly string[], heard: (name:
       for (const name of names) now.set(name, await marks(path.join(folder, name)));
       const before = known;
       known = now;
-      if (tell && !over) for (const name of names) if (now.get(name) !== before.get(name)) heard(name);
+      if (!tell || over) return;
+      const changed = names.filter((name) => now.get(name) !== before.get(name));
+      // Gone with the folder, perhaps: that is not told as long as a file or a socket of it is open.
+      if (changed.some((name) => now.get(name) === '')) attachSoon();
+      for (const name of changed) heard(name);
     });
   };
 
@@ -45,10 +49,13 @@ export function listenIn(folder: string, names: readonly string[], heard: (name:
       later();
     }
   };
-  const later = (): void => {
-    look(true);
+  const attachSoon = (): void => {
     clearTimeout(timer);
     timer = setTimeout(attach, soonMs).unref();
+  };
+  const later = (): void => {
+    look(true);
+    attachSoon();
   };
 
   look(false);

@@ -93,15 +93,38 @@ test('of two that took the same stale lock the one whose record was written over
   expect(((await fs.stat(daemonFolder())).mode & 0o777).toString(8)).toBe('700');
 });
 
-test('one whose folder is deleted while it runs is told that it is not the only one for sure any more', async () => {
-  await nobody();
+test('one whose folder is deleted while it runs stays the only one, and is found again, until another that answers has its place', async () => {
+  const { run } = await nobody();
+  await fs.rm(run, { recursive: true, force: true });
+  // As on a Mac, where the socket lies in that folder, too.
+  delete process.env['XDG_RUNTIME_DIR'];
   const guarded = await asOnlyDaemon(systemClock, serving(), async (_, lost) => {
     await fs.rm(daemonFolder(), { recursive: true });
+    await until('it is found', async () => (await tokenThatAnswers()) !== null);
+    await until('its lock is back', async () => (await fs.readdir(daemonFolder())).includes('.oxenvcs'));
+    expect((await fs.stat(daemonFolder())).mode & 0o777).toBe(0o700);
+    expect(await asOnlyDaemon(systemClock, serving(), async () => 'two of them')).toMatchObject({ outcome: 'taken' });
+    // Nobody answers at what an old backup brings back, or has been written by hand.
+    const ours = await tokenThatAnswers();
+    await fs.writeFile(recordFile(), JSON.stringify({ v: 1, pid: process.pid, token: 'old', socket: '/nowhere' }));
+    await until('its record is back', async () => (await tokenThatAnswers()) === ours);
+    expect(lost.aborted).toBe(false);
+    const other = await listen('other', serving()('other'), null);
+    const record = { v: 1, pid: process.pid, token: 'other', socket: other.address };
+    await fs.writeFile(recordFile(), JSON.stringify(record));
     await until('it is lost', async () => lost.aborted);
+    await other.close();
     return 'ended';
   });
   expect(guarded).toEqual({ outcome: 'done', value: 'ended' });
 });
+
+async function tokenThatAnswers(): Promise<string | null> {
+  const reached = await reachDaemon();
+  if (reached.outcome !== 'connected') return null;
+  reached.connection.close();
+  return reached.connection.greeting.token;
+}
 
 test('a socket that is taken away while its process runs is opened anew: else nobody could reach it, nor begin another', async () => {
   await nobody();

@@ -22,7 +22,7 @@ test('what is made, touched, replaced or removed is heard, also after the folder
   expect(await next(async () => await fs.mkdir(path.join(folder, 'lock')))).toEqual(['lock']);
   // As whoever holds it does from time to time.
   await fs.utimes(path.join(folder, 'lock'), 1, 1);
-  expect(await next(async () => await write(folder, { bell: 'x' }))).toEqual(['bell']);
+  expect(new Set(await next(async () => await write(folder, { bell: 'x' })))).toEqual(new Set(['bell']));
   expect(await next(async () => await fs.rmdir(path.join(folder, 'lock')))).toEqual(['lock']);
   const replace = async () => {
     await write(folder, { 'new.tmp': '{ }' });
@@ -30,8 +30,11 @@ test('what is made, touched, replaced or removed is heard, also after the folder
   };
   expect(await next(replace)).toContain('paused.json');
   expect(await next(async () => await fs.rm(path.join(folder, 'paused.json')))).toContain('paused.json');
+  // Linux does not tell that a folder is gone while a file of it is open.
+  const open = await fs.open(path.join(folder, 'other'));
   expect(await next(async () => await fs.rm(folder, { recursive: true }))).toContain('bell');
   expect(await next(async () => await write(folder, { bell: 'x' }))).toContain('bell');
   expect(await next(async () => await write(folder, { bell: 'xy' }))).toContain('bell');
+  await open.close();
   expect(heard).not.toContain('other');
 });
