@@ -118,7 +118,7 @@ export function startNews(
   const markOf = async (ctx: LockContext, namespace: string): Promise<string | null> => {
     const refs = [`refs/heads/${ctx.branch}`, 'refs/heads/oxenvcs/rescue/', namespace];
     const folder = localFolder(ctx.remote.url);
-    if (folder === null) return await peek(ctx, refs);
+    if (folder === null) return await peek.ask(ctx, refs);
     const below = refs.map((ref) => ref.replace(/\/$/, ''));
     return (await refsMark(folder, below)) ?? (await refsMark(path.join(folder, '.git'), below));
   };
@@ -218,6 +218,7 @@ export function startNews(
       stopped.abort(new Error('the watcher ends'));
       bell.ring();
       await loop;
+      await peek.end();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { tryGit } from '../git/run.ts';
 
-/** Would git go to an http(s) address as plainly as this process can (peek.ts), and what would open it? */
+/** Would git go to an http(s) address as plainly as this process can (peek-http.ts), and what would open it? */
 
 /** No blanks, escapes or brackets: what git and we might read in two ways. */
 const plain = /^https?:\/\/([^\s/?#@\\]*@)?[a-z\d.-]+(:\d+)?(\/[\w.~%+-]+)+\/?$/i;

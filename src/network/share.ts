@@ -29,13 +29,69 @@ export async function withSharedConnection<T>(
 ): Promise<T> {
   const socket = process.platform !== 'win32' && isSsh(url) ? await socketFor(root, url) : null;
   if (socket === null) return await work({});
-  const options = `-o ControlMaster=auto -o ControlPath=${socket} -o ControlPersist=${idleSeconds}`;
   try {
-    return await work({ GIT_SSH_COMMAND: `${await sshCommand(root)} ${options}` });
+    return await work({ GIT_SSH_COMMAND: `${await sshCommand(root)} ${through(socket, idleSeconds)}` });
   } finally {
     await close(socket);
   }
 }
+
+/** While somebody works at a project it is looked at the remote each minute, s; and so late it is noticed that its other end is gone, s. */
+const [standingSeconds, aliveSeconds] = [90, 20];
+
+/** Connections for those who look again and again, by the program with its arguments and the address. */
+const standing = new Map<string, { socket: string; users: number }>();
+
+export interface Standing {
+  /**
+   * The ssh program with its arguments, for a shell; the address is to follow. `broken`: what comes next takes a new connection.
+   * Null: nowhere is it out of reach for others.
+   */
+  use: () => Promise<{ command: string; broken: () => Promise<void> } | null>;
+  /** The last who leaves closes it. */
+  leave: () => Promise<void>;
+}
+
+/**
+ * One connection for all in this process that look at the same place (`[user@]host`) from time to time. The first look opens it; ssh
+ * closes it when nobody has looked for a while. Null where `withSharedConnection` does without.
+ */
+export async function standingConnection(root: string, to: string, port?: string): Promise<Standing | null> {
+  if (process.platform === 'win32') return null;
+  const program = `${await sshCommand(root)}${port === undefined ? '' : ` -p ${port}`}`;
+  const key = `${program} ${to}`;
+  const first = standing.has(key) ? null : await socketFor(root, `ssh://${to}/`);
+  const one = standing.get(key) ?? (first === null ? null : { socket: first, users: 0 });
+  if (one === null) return null;
+  standing.set(key, one);
+  one.users += 1;
+  return {
+    async use() {
+      const { socket } = one;
+      const folder = path.dirname(socket);
+      if (!(await isOurs(folder))) return null;
+      const alive = `-o ServerAliveInterval=${aliveSeconds} -o ServerAliveCountMax=2`;
+      return {
+        command: `${program} ${through(socket, standingSeconds)} ${alive}`,
+        async broken() {
+          if (one.socket === socket) one.socket = path.join(folder, newName());
+          await close(socket);
+        },
+      };
+    },
+    async leave() {
+      one.users -= 1;
+      if (one.users > 0) return;
+      standing.delete(key);
+      await close(one.socket);
+    },
+  };
+}
+
+const through = (socket: string, seconds: number): string =>
+  `-o ControlMaster=auto -o ControlPath=${socket} -o ControlPersist=${seconds}`;
+
+const newName = (): string => `ssh-${randomBytes(6).toString('hex')}`;
 
 /** Null: it is not to be shared, or cannot be. */
 async function socketFor(root: string, url: string): Promise<string | null> {
@@ -44,7 +100,7 @@ async function socketFor(root: string, url: string): Promise<string | null> {
   if (settings.get('controlmaster') !== 'false' || settings.has('controlpath')) return null;
   for (const folder of folders()) {
     // Blanks would need quotes within quotes, and a percent sign means something to ssh.
-    const socket = path.join(folder, `ssh-${randomBytes(6).toString('hex')}`);
+    const socket = path.join(folder, newName());
     if (/^[\w./+-]+$/.test(socket) && Buffer.byteLength(socket) <= longest && (await isOurs(folder))) return socket;
   }
   return null;

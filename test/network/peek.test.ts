@@ -1,12 +1,15 @@
 import type http from 'node:http';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
 import { makePeek } from '../../src/network/peek.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import type { Remote } from '../support/bare.ts';
 import { type HttpOptions, type HttpRemote, httpRemote, type Trouble } from '../support/http-remote.ts';
+import { proxy } from '../support/proxy.ts';
 import { sandbox, write } from '../support/sandbox.ts';
+import { type SshOptions, sshRemote } from '../support/ssh-remote.ts';
 
 const prefixes = ['refs/heads/main', 'refs/heads/oxenvcs/rescue/', 'refs/oxenvcs/locks/'];
 
@@ -19,7 +22,8 @@ async function project(url: string, format = 'sha1') {
   const peek = makePeek();
   let of = { root, remote: { url }, clock };
   return {
-    look: async () => await peek(of, prefixes),
+    look: async () => await peek.ask(of, prefixes),
+    end: peek.end,
     later,
     set: async (...settings: [name: string, value: string][]) => {
       for (const [name, value] of settings) await git(root, ['config', '--add', name, value]);
@@ -34,7 +38,10 @@ async function project(url: string, format = 'sha1') {
 
 /** A server with one version. */
 async function server(options: HttpOptions = {}, format = 'sha1') {
-  const remote = await httpRemote(options);
+  return await withOneVersion(await httpRemote(options), format);
+}
+
+async function withOneVersion<R extends Remote>(remote: R, format = 'sha1') {
   if (format !== 'sha1') {
     await fs.rm(remote.dir, { recursive: true });
     await git(path.dirname(remote.dir), ['init', '--quiet', '--bare', `--object-format=${format}`, remote.dir]);
@@ -82,6 +89,101 @@ test.each(['sha1', 'sha256'])(
     expect(seen[6]).toBe(seen[4]);
   },
 );
+
+/** The same over ssh, through a proxy that counts the connections. */
+async function serverOverSsh(options: SshOptions = {}, format = 'sha1') {
+  const { remote, ...its } = await withOneVersion(await sshRemote({ acceptGitProtocol: true, ...options }), format);
+  const net = await proxy(remote);
+  process.env['GIT_SSH_COMMAND'] = remote.command();
+  onTestFinished(() => void delete process.env['GIT_SSH_COMMAND']);
+  return { remote, net, url: net.url(remote.url), ...its };
+}
+
+test.each(['sha1', 'sha256'])(
+  'over ssh all of a host look through one connection, and are told the same (%s)',
+  async (format) => {
+    const { remote, net, url, move, remove } = await serverOverSsh({}, format);
+    await fs.symlink(remote.dir, path.join(path.dirname(remote.dir), 'my söng.git'));
+    const [one, two] = [await project(url, format), await project(url.replace('song.git', 'my söng.git'), format)];
+    onTestFinished(one.end);
+    const seen = [await one.look(), await two.look()];
+    await move('refs/heads/ballad', 'two');
+    seen.push(await one.look());
+    expect(seen).toEqual([expect.any(String), seen[0], seen[0]]);
+    for (const ref of ['refs/heads/main', 'refs/heads/oxenvcs/rescue/ben/1', 'refs/oxenvcs/locks/main']) {
+      await move(ref, 'three');
+      seen.push(await one.look());
+    }
+    await remove('refs/oxenvcs/locks/main');
+    await two.end();
+    seen.push(await one.look());
+    expect([new Set(seen.slice(2)).size, seen[6], net.counts.connections]).toEqual([4, seen[4], 1]);
+  },
+);
+
+test('over ssh the last who looks closes the connection', async () => {
+  const { net, url } = await serverOverSsh();
+  const { look, end } = await project(url);
+  expect(await look()).not.toBe(null);
+  await end();
+  await vi.waitFor(() => expect(net.open()).toBe(0), { timeout: 10_000 });
+});
+
+test('over ssh a connection that breaks is left to git, and the next look takes a new one', async () => {
+  const { net, url } = await serverOverSsh();
+  const { look, end } = await project(url);
+  onTestFinished(end);
+  const before = await look();
+  await net.set({ cutAfter: 1 });
+  net.cut();
+  expect(await look()).toBe(null);
+  await net.set('pass');
+  expect(await look()).toBe(before);
+});
+
+test('over ssh a server that knows the old protocol only is left to git, for an hour', async () => {
+  const { net, url } = await serverOverSsh({ acceptGitProtocol: false });
+  const { look, end, later } = await project(url);
+  onTestFinished(end);
+  expect([await look(), await look(), net.counts.connections]).toEqual([null, null, 1]);
+  later.ms = 3_600_000;
+  expect([await look(), net.counts.connections]).toEqual([null, 2]);
+});
+
+test('over ssh nothing is asked past git where it would go another way', async () => {
+  const { remote, net, url } = await serverOverSsh();
+  const { look, set, unset, end } = await project(url);
+  onTestFinished(end);
+  for (const [name, value] of [
+    ['url.ssh://band.invalid/.insteadOf', 'ssh://'],
+    ['protocol.version', '0'],
+    ['protocol.ssh.allow', 'never'],
+    ['ssh.variant', 'simple'],
+    ['core.sshCommand', 'plink -batch'],
+  ] as const) {
+    if (name === 'core.sshCommand') delete process.env['GIT_SSH_COMMAND'];
+    await set([name, value]);
+    expect([name, await look()]).toEqual([name, null]);
+    await unset(name);
+  }
+  for (const [name, value] of [
+    ['GIT_SSH_VARIANT', 'simple'],
+    ['GIT_ALLOW_PROTOCOL', 'https'],
+    ['GIT_SSH_COMMAND', remote.command('-o ControlPath=/tmp/their-own')],
+  ] as const) {
+    process.env[name] = value;
+    onTestFinished(() => void delete process.env[name]);
+    await set();
+    expect([name, await look()]).toEqual([name, null]);
+    delete process.env[name];
+  }
+  process.env['GIT_SSH_COMMAND'] = remote.command();
+  for (const odd of [url.replace('//', '//-x@'), url.replace(/(:\d+)\//, '$1/~'), `${url}%20`, `${url}'`, `${url}\n`])
+    expect([odd, await (await project(odd)).look()]).toEqual([odd, null]);
+  expect(net.counts.connections).toBe(0);
+  await set();
+  expect(await look()).not.toBe(null);
+});
 
 test('a private repository is opened with what git has for its host, which is asked for once', async () => {
   const auth = { user: 'ann', password: 'pässword' };

@@ -24,6 +24,8 @@ export interface Proxy {
   cut: () => void;
   /** Bytes that were given on from the clients (`up`) and to them (`down`). */
   counts: { up: number; down: number; connections: number };
+  /** How many connections stand. */
+  open: () => number;
   stop: () => Promise<void>;
 }
 
@@ -126,6 +128,7 @@ export async function proxy(target: { host?: string; port: number }): Promise<Pr
     set,
     cut,
     counts,
+    open: () => lines.size,
     stop: close,
   };
 }
