@@ -4,6 +4,7 @@ import { takeLock } from './hook/lock.ts';
 import { stageForPush } from './hook/stage.ts';
 import { followTo } from './setup/moved.ts';
 import { restoreTimes } from './commit/media-times.ts';
+import { bringUpForCommit } from './commit/user-index.ts';
 import { asFailure } from './model/failures.ts';
 import { openProject, type Project } from './project/project.ts';
 import { rebuildQueue } from './queue/rebuild.ts';
@@ -27,6 +28,12 @@ const silently = async (work: Promise<unknown>): Promise<null> => {
 const jobs: Record<string, Job> = {
   // Long enough for one connection; a person waits for it at each commit as long as the lock is not ours.
   lock: { within: 2000, run: async (project, _, signal) => await takeLock(project, signal) },
+  // A version made a moment ago is not to be undone by what they commit.
+  index: {
+    within: 10_000,
+    run: async (project, _, signal) =>
+      await silently(bringUpForCommit(project, process.env['GIT_INDEX_FILE'] ?? '', signal)),
+  },
   message: {
     within: 2000,
     run: async (project, [file = '']) => await silently(suggestMessage(project, file, process.env['GIT_INDEX_FILE'])),

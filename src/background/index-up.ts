@@ -2,9 +2,14 @@ import { bringIndexUp } from '../commit/user-index.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import type { Project } from '../project/project.ts';
 import type { Clock } from '../system/clock.ts';
+import { listenIn } from '../system/listen-in.ts';
 import { inTurn } from '../system/turns.ts';
+import { makeBell } from '../watch/bell.ts';
 
-/** While somebody else holds index.lock, or the disk is full, it is tried again after this, then after twice as long …, up to the second, ms. */
+/**
+ * While somebody else holds index.lock it is tried again as soon as that goes. Where it is not heard of, or the disk is full: after this,
+ * then after twice as long …, up to the second, ms.
+ */
 const retryMs = [1000, 30_000] as const;
 
 /**
@@ -17,6 +22,7 @@ export function startIndexUp(
   tell: (event: { event: 'trouble'; failure: Failure }) => void,
 ) {
   const stopped = new AbortController();
+  const bell = makeBell(clock);
   const about = `index ${project.gitDir}`;
   let trying: Promise<void> | null = null;
 
@@ -34,12 +40,22 @@ export function startIndexUp(
         return false;
       }
     };
-    for (let ms: number = first; !(await up()); ms = Math.min(2 * ms, last)) await clock.sleep(ms, stopped.signal);
+    if (await up()) return;
+    const deafen = listenIn(project.gitDir, ['index.lock'], bell.ring);
+    try {
+      for (let ms: number = first; !stopped.signal.aborted; ) {
+        const heard = await bell.wait(ms);
+        if (await up()) return;
+        if (!heard) ms = Math.min(2 * ms, last);
+      }
+    } finally {
+      deafen();
+    }
   };
   const look = (): void => {
     trying ??= tries()
       .catch((error: unknown) => {
-        if (!stopped.signal.aborted) tell({ event: 'trouble', failure: asFailure(error) });
+        tell({ event: 'trouble', failure: asFailure(error) });
       })
       .finally(() => (trying = null));
   };
@@ -54,7 +70,8 @@ export function startIndexUp(
       }
     },
     async stop(): Promise<void> {
-      stopped.abort(new Error('the watcher ends'));
+      stopped.abort();
+      bell.ring();
       await trying;
     },
   };

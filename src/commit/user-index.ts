@@ -4,7 +4,7 @@ import path from 'node:path';
 import * as v from 'valibot';
 import { gitFailure } from '../git/failures.ts';
 import { git, gitAsks, tryGit } from '../git/run.ts';
-import { diffTrees, indexInfo, zeroLike } from '../git/tree.ts';
+import { diffTrees, indexInfo, type TreeEntry, zeroLike } from '../git/tree.ts';
 import type { FileStat } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
@@ -21,19 +21,22 @@ import { type IndexLock, takeIndexLock, timesOf } from './index-lock.ts';
 
 const Journal = v.object({
   v: v.literal(1),
-  /** The commit that the user's index is known to stand on; null: none. */
+  /** The commit that the user's index stood on; null: none. */
   from: v.nullable(v.string()),
-  /** Where HEAD was about to go since; after a crash the last one may never have become HEAD. */
+  /** Where HEAD was about to go since, or was; after a crash some may never have become HEAD. */
   to: v.array(v.string()),
 });
+type Noted = v.InferOutput<typeof Journal>;
 
 const journalFile = (project: Project): string => path.join(project.gitDir, 'oxenvcs', 'index-behind.json');
 
 /** Before HEAD moves: from which commit to which the user's index will have to follow. */
 export async function noteIndexBehind(project: Project, from: string | null, to: string): Promise<void> {
   const noted = await readRecord(project, journalFile(project), Journal);
-  const behind = noted.state === 'ok' && from !== null && noted.value.to.includes(from);
-  const journal = behind ? { from: noted.value.from, to: [...noted.value.to, to] } : { from, to: [to] };
+  // It is behind still, whatever the user has committed on top.
+  const behind = noted.state === 'ok' ? noted.value : { from, to: [] };
+  const since = [...behind.to, from].filter((commit) => commit !== null && commit !== behind.from && commit !== to);
+  const journal = { from: behind.from, to: [...new Set(since), to] };
   await writeRecord(journalFile(project), { v: 1, ...journal });
 }
 
@@ -56,7 +59,13 @@ export async function bringIndexUp(project: Project, { made, over = null, ours }
     // Git replaces an index whole: one that lies as it did holds what it did.
     const untouched = over !== null && sameStat(over, await statOf(path.join(project.gitDir, 'index')));
     if (made !== undefined && untouched) await lock.replace(made);
-    else await compareAndBringUp(project, lock, noted.value, made);
+    else
+      await changeIndex(project, lock, async (copy) => {
+        if (made !== undefined && (await isTree(project, copy, noted.value.from))) await copyIndex(made, copy);
+        else if (!(await follow(project, copy, noted.value))) return false;
+        else await tryGit(project.root, ['update-index', '-q', '--refresh'], { env: { GIT_INDEX_FILE: copy } });
+        return true;
+      });
   } finally {
     await lock.release();
   }
@@ -64,20 +73,42 @@ export async function bringIndexUp(project: Project, { made, over = null, ours }
   return true;
 }
 
-async function compareAndBringUp(
+/** Whoever holds index.lock for a moment is asked again after this, ms. */
+const momentMs = 50;
+
+/**
+ * For the hook pre-commit: brings up what is about to be committed. `index`: its file, GIT_INDEX_FILE. What is noted stays: whoever makes
+ * versions may be about to note another one, and has the rest to do.
+ */
+export async function bringUpForCommit(project: Project, index: string, signal: AbortSignal): Promise<void> {
+  const noted = await readRecord(project, journalFile(project), Journal);
+  if (noted.state !== 'ok') return;
+  // `git commit -a` holds the lock itself, and its file is what becomes the index.
+  if (path.basename(index) === 'index.lock') await follow(project, index, noted.value);
+  // That of `git commit FILE` begins at HEAD.
+  if (path.basename(index) !== 'index') return;
+  let lock = await takeIndexLock(project.gitDir);
+  for (; lock === null; lock = await takeIndexLock(project.gitDir)) {
+    signal.throwIfAborted();
+    await new Promise((on) => setTimeout(on, momentMs));
+  }
+  try {
+    await changeIndex(project, lock, async (copy) => await follow(project, copy, noted.value));
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Puts in the place of the user's index what `change` makes of a copy of it; `change` gives false where it is to stay. */
+async function changeIndex(
   project: Project,
   lock: IndexLock,
-  noted: v.InferOutput<typeof Journal>,
-  made: string | undefined,
+  change: (copy: string) => Promise<boolean>,
 ): Promise<void> {
-  const to = await lastMade(project, noted.to);
-  if (to === null) return;
   const copy = path.join(project.gitDir, 'oxenvcs', `user-index-${randomUUID()}`);
   try {
     await copyIndex(path.join(project.gitDir, 'index'), copy).catch(ifMissing(undefined));
-    if (made !== undefined && (await isTree(project, copy, noted.from))) await copyIndex(made, copy);
-    else await follow(project, copy, noted.from, to);
-    await lock.replace(copy);
+    if (await change(copy)) await lock.replace(copy);
   } finally {
     await fs.rm(copy, { force: true });
   }
@@ -110,8 +141,8 @@ export async function copyIndex(from: string, to: string): Promise<void> {
 }
 
 /** The last of these that did become HEAD (the user may have committed on top since). */
-async function lastMade({ root }: Project, commits: string[]): Promise<string | null> {
-  for (const commit of commits.toReversed())
+async function lastMade({ root }: Project, { to }: Noted): Promise<string | null> {
+  for (const commit of to.toReversed())
     if ((await tryGit(root, ['merge-base', '--is-ancestor', commit, 'HEAD'])).exitCode === 0) return commit;
   return null;
 }
@@ -122,26 +153,32 @@ async function isTree({ root }: Project, index: string, commit: string | null): 
   return await gitAsks(root, ['diff-index', '--cached', '--quiet', commit], { env });
 }
 
-/** Entry by entry, for an index that holds something of the user's own. */
-async function follow(project: Project, index: string, from: string | null, to: string): Promise<void> {
+/**
+ * Entry by entry, for an index that holds something of the user's own: what no version noted has. Where no version came to be there is
+ * nothing to follow: false.
+ */
+async function follow(project: Project, index: string, noted: Noted): Promise<boolean> {
   const { root } = project;
+  const to = await lastMade(project, noted);
+  if (to === null) return false;
   const env = { GIT_INDEX_FILE: index };
   const entries = new Map<string, string>();
   for (const line of (await git(root, ['ls-files', '--stage', '-z'], { env })).split('\0')) {
     const [meta, name] = split(line, '\t');
     if (name !== undefined) entries.set(name, meta);
   }
-  const untouched = (await diffTrees(root, from, to)).filter(
-    ({ path, old }) => entries.get(path) === (old === null ? undefined : `${old.mode} ${old.oid} 0`),
-  );
-  const lines = indexInfo(
-    untouched.map(({ path, next }) => [path, next]),
-    zeroLike(to),
-  );
+  const behind = new Map<string, TreeEntry | null>();
+  for (const before of [noted.from, ...noted.to.slice(0, noted.to.indexOf(to))]) {
+    // It may have been pruned since.
+    if (before !== null && (await tryGit(root, ['cat-file', '-e', `${before}^{tree}`])).exitCode !== 0) continue;
+    for (const { path, old, next } of await diffTrees(root, before, to))
+      if (entries.get(path) === (old === null ? undefined : `${old.mode} ${old.oid} 0`)) behind.set(path, next);
+  }
+  const lines = indexInfo(behind, zeroLike(to));
   const args = ['update-index', '-z', '--index-info'];
   const result = await tryGit(root, args, { env, input: lines });
   if (result.exitCode !== 0) throw gitFailure(result, args);
-  await tryGit(root, ['update-index', '-q', '--refresh'], { env });
+  return true;
 }
 
 function split(text: string, at: string): [string, string?] {

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { startIndexUp } from '../../src/background/index-up.ts';
 import { commitSave } from '../../src/commit/commit.ts';
 import { git } from '../../src/git/run.ts';
@@ -11,7 +11,8 @@ import { virtualClock } from '../support/virtual-clock.ts';
 test('what was saved while somebody held index.lock is not undone by the user’s next commit, though nothing more is saved', async () => {
   const { project } = await projectWithRemote();
   const { root, gitDir } = project;
-  const clock = virtualClock();
+  let still = false;
+  const clock = virtualClock(undefined, () => still);
   const index = startIndexUp(project, clock, ({ failure }) => expect.unreachable(failure.message));
   onTestFinished(async () => await index.stop());
   const lock = path.join(gitDir, 'index.lock');
@@ -38,6 +39,17 @@ test('what was saved while somebody held index.lock is not undone by the user’
   expect(clock.waits.slice(before, before + 2)).toEqual([1000, 2000]);
   await fs.rm(lock);
   while ((await statusLines(root)).length > 0) await new Promise((done) => setTimeout(done, 10));
+  // That the lock is gone is heard: no time passes until then.
+  await fs.writeFile(lock, '');
+  await write(root, { 'Song.als': 'quick' });
+  const quick = await saveOf(project, { sessions: ['Song.als'] });
+  still = true;
+  const sleep = vi.spyOn(clock, 'sleep');
+  await index.making(async () => await commitSave(project, quick));
+  while (sleep.mock.calls.length === 0) await new Promise((done) => setTimeout(done, 5));
+  await fs.rm(lock);
+  while ((await statusLines(root)).length > 0) await new Promise((done) => setTimeout(done, 10));
+  still = false;
   // At the end it is not waited for.
   await fs.writeFile(lock, '');
   await write(root, { 'Song.als': 'five' });

@@ -1,15 +1,18 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { commitSave } from '../../src/commit/commit.ts';
+import { bringIndexUp } from '../../src/commit/user-index.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import { cachedStatus, lockStatus } from '../../src/lock/status.ts';
 import { acquireLock, releaseLock } from '../../src/lock/lease.ts';
 import { listQueue } from '../../src/queue/entries.ts';
 import { installHooks } from '../../src/setup/hooks.ts';
 import { run } from '../../src/system/process.ts';
-import { byHand, setUp, song } from '../setup/helpers.ts';
+import { byHand, setUp, song, status } from '../setup/helpers.ts';
 import { oxenvcs } from '../support/cli.ts';
 import { fileRemote, httpRemote } from '../support/remotes.ts';
+import { saveOf } from '../support/project.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 import { type Member, team } from '../support/team.ts';
 
@@ -223,6 +226,24 @@ describe('pre-commit', () => {
     const root = await shellOnly(seen({ name: '$(touch owned)`touch owned`%s\\n', host: '; touch owned' }));
     expect((await byHand(root, commit)).code).toBe(1);
     expect(await fs.readdir(root)).not.toContain('owned');
+  });
+
+  it('lets no commit take back what was saved while somebody held index.lock, though nobody has brought the index up yet, also with -a, of one file, with OXENVCS_SKIP', async () => {
+    const { project } = await setUp(await song({ 'Song.als': 'one', 'notes.txt': 'one' }));
+    const { root, gitDir } = project;
+    const lock = path.join(gitDir, 'index.lock');
+    for (const [n, how] of [[], ['-a'], ['notes.txt'], []].entries()) {
+      await fs.writeFile(lock, '');
+      await write(root, { 'Song.als': `save ${n}`, [`Take ${n}.wav`]: 'RIFF', 'notes.txt': `${n}` });
+      await commitSave(project, await saveOf(project, { sessions: ['Song.als'], settled: [`Take ${n}.wav`] }));
+      await fs.rm(lock);
+      await byHand(root, ['add', 'notes.txt']);
+      const done = await byHand(root, ['commit', '-qm', 'theirs', ...how], { OXENVCS_SKIP: '1' });
+      expect({ how, ...done }).toEqual({ how, code: 0, stdout: '', stderr: '' });
+      expect(await gitLine(root, ['diff', '--name-only', 'HEAD~', 'HEAD'])).toBe('notes.txt');
+    }
+    await bringIndexUp(project);
+    expect(await status(root)).toEqual([]);
   });
 
   it('finds Node where it has moved', async () => {
