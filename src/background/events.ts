@@ -46,6 +46,8 @@ export function describeEvent(event: PipelineEvent): string | null {
     case 'trouble':
       // Whoever watches it says so.
       if (event.failure.row === 'folder-vanished') return null;
+      if (event.failure.row === 'config-invalid')
+        return `⚠ ${event.failure.message} The former settings stay in force. ${event.failure.hint}`;
       return `⚠ ${event.failure.message} It is tried again by itself.`;
     case 'version':
       return `✓ ${event.message}  (${event.commit.slice(0, 8)})`;

@@ -3,15 +3,17 @@ import path from 'node:path';
 import { describer } from '../background/events.ts';
 import { type Finder, startFinder } from '../setup/moved.ts';
 import { logFile } from '../control/place.ts';
-import { protocol } from '../control/protocol.ts';
+import { type ProjectState, protocol } from '../control/protocol.ts';
 import { registryFolder } from '../control/registry.ts';
 import type { Program } from '../control/start.ts';
 import { redact } from '../git/redact.ts';
 import { keepWatched } from '../pipeline.ts';
-import { openProject } from '../project/project.ts';
+import type { Failure } from '../model/failures.ts';
+import { brokenSettings, openProject } from '../project/project.ts';
 import { findDaw } from '../setup/find-daw.ts';
 import { type Clock, endsWithin, isoTime } from '../system/clock.ts';
 import { openLog } from '../system/log.ts';
+import { inParallel } from '../system/parallel.ts';
 import { notify } from '../system/notify.ts';
 import { takePriority } from '../system/priority.ts';
 import { catchCrashes } from './crashes.ts';
@@ -79,7 +81,7 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
     makeServe(
       { oxenvcs: protocol, pid: process.pid, token, version, program: file, builtAt, startedAt },
       {
-        status: async () => ({ projects: supervisor.states() }),
+        status: async () => ({ projects: await inParallel(supervisor.states(), withSettings) }),
         stop: async () => {
           told.abort(new Error('it was told to end'));
           return {};
@@ -132,6 +134,16 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
   if (guarded.outcome === 'taken') return { outcome: 'already-running', pid: guarded.pid };
   return { outcome: broken.signal.aborted ? 'crashed' : 'ended' };
 }
+
+/** What is wrong with the settings of a project that goes on with its former ones. */
+async function withSettings(one: ProjectState): Promise<ProjectState> {
+  const broken = one.state === 'watched' || one.state === 'paused' ? await brokenSettings(one.project) : [];
+  if (broken.length === 0) return one;
+  const said = ['The settings do not hold, and the former ones stay in force.', ...broken.map(toldWithHint)];
+  return { ...one, detail: [...(one.detail === '' ? [] : [one.detail]), ...said].join(' ') };
+}
+
+const toldWithHint = ({ message, hint }: Failure): string => `${message} ${hint}`;
 
 const watchOne =
   (clock: Clock, finder: Finder): WatchProject =>

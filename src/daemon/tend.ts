@@ -4,6 +4,7 @@ import type { ProjectState } from '../control/protocol.ts';
 import { describeEvent, type PipelineEvent } from '../background/events.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import { RetryPolicy } from '../network/retry.ts';
+import { hearByHand } from '../project/by-hand.ts';
 import type { Clock } from '../system/clock.ts';
 import { exists } from '../system/disk.ts';
 
@@ -83,10 +84,21 @@ export async function tend(root: string, ports: TendPorts): Promise<void> {
     failures = clock.monotonic() - start > wellMs ? 1 : failures + 1;
     // Somebody watches it in the foreground: that ends in its own time.
     const retryMs = failure.row === 'already-watched' ? 5000 : backoff.delay(failures);
-    become({ state: 'failing', detail: failure.message });
+    become({ state: 'failing', detail: `${failure.message} ${failure.hint}` });
     tell({ event: 'failing', failure, retryMs });
-    await sleep(clock, retryMs, signal);
+    await untilMended(root, failure, retryMs, clock, signal);
   }
+}
+
+/** Not for so long, where what was wrong are settings and a person has just written them. */
+async function untilMended(root: string, { row }: Failure, retryMs: number, clock: Clock, signal: AbortSignal) {
+  if (row !== 'config-invalid') return await sleep(clock, retryMs, signal);
+  const written = new AbortController();
+  const deafen = hearByHand({ root }, (what) => what === 'settings' && written.abort());
+  await sleep(clock, retryMs, AbortSignal.any([signal, written.signal]));
+  deafen();
+  // The editor may still be at it.
+  if (written.signal.aborted) await sleep(clock, 1000, signal);
 }
 
 /** Without its disk an empty mount point is left: what tells is inside. Rights that are missing are told by the watch. */

@@ -10,6 +10,8 @@ import { type LockStatus, lockStatus } from '../lock/status.ts';
 import { graceMs } from '../lock/time.ts';
 import { away, localFolder } from '../network/away.ts';
 import { checkRemote } from '../network/connectivity.ts';
+import { isVault } from '../project/vault.ts';
+import { exists } from '../system/disk.ts';
 import { networkDrive } from '../system/network-drive.ts';
 import { remoteRefs } from '../lock/look.ts';
 import { knownLimit } from '../push/file-limit.ts';
@@ -23,7 +25,7 @@ import { type Check, failed, good, problem, remark } from './check.ts';
 export async function remoteChecks(ctx: LockContext): Promise<Check[]> {
   // An answer is there soon, or there will be none.
   const asked = await checkRemote(ctx, ctx.clock);
-  if (asked.failure !== null) return [failed('remote', asked.failure)];
+  if (asked.failure !== null) return [(await vaultGone(ctx)) ?? failed('remote', asked.failure)];
   const { status, unreachable } = await lockStatus(ctx);
   if (unreachable !== null) return [failed('remote', await away(unreachable, ctx))];
   const beside = [
@@ -39,6 +41,16 @@ export async function remoteChecks(ctx: LockContext): Promise<Check[]> {
   if ('failure' in probed) return [failed('remote', probed.failure), ...beside];
   const found = await capabilities(ctx);
   return [good('remote', 'reachable'), ...allowed(found, ctx.branch), limits(found, ctx.remote.url), ...beside];
+}
+
+/** What was deleted with the data folder comes back by itself no more than it may be a disk that is away. */
+async function vaultGone({ remote: { url } }: LockContext): Promise<Check | null> {
+  if (!(await isVault(url)) || (await exists(url))) return null;
+  return problem(
+    'remote',
+    `the vault of this project is gone: there is no ${url}`,
+    'Nothing is lost here. Run `oxenvcs init` in the project: it makes a new vault, and all versions go there.',
+  );
 }
 
 function lockCheck({ unreadable, mine, held, lock }: LockStatus): Check {

@@ -29,10 +29,14 @@ export async function findRoot(start: string): Promise<string> {
   const from = await fs.realpath(start).catch(ifMissing(null));
   if (from === null) throw new Failure('folder-missing', { dir: start });
   for (let dir = from; ; dir = path.dirname(dir)) {
-    if (await exists(path.join(dir, configPath))) return dir;
+    if (await isProject(dir)) return dir;
     if (path.dirname(dir) === dir) throw new Failure('not-a-project', { dir: from });
   }
 }
+
+/** Where our folder may not be looked into, what is there is told by whoever reads it. */
+const isProject = async (dir: string): Promise<boolean> =>
+  await exists(path.join(dir, configPath)).catch(async () => await exists(path.join(dir, path.dirname(configPath))));
 
 /** Opens the project whose root is exactly `root`; with its settings, unless given. */
 export async function openProject(root: string, config?: Config): Promise<Project> {
@@ -48,29 +52,29 @@ export async function openProject(root: string, config?: Config): Promise<Projec
   };
 }
 
-/** The settings in force for a project: the team's, then the user's own, then the environment's. */
-export const loadConfig = async (root: string): Promise<Config> => readConfig(await sourcesOf(root), process.env);
+/** The settings in force for a project: the team's, then the user's own, then the environment's. Throws `config-invalid`. */
+export async function loadConfig(root: string): Promise<Config> {
+  const sources = await Promise.all(filesOf(root).map(readSource));
+  return readConfig(sources.flat(), process.env);
+}
 
 /** What is wrong with the settings, in each of the places that they come from. */
 export async function brokenSettings(root: string): Promise<Failure[]> {
-  const readings = (await sourcesOf(root)).map((source) => () => readConfig([source]));
-  return [...readings, () => readConfig([], process.env)].flatMap((reading) => {
-    try {
-      reading();
-      return [];
-    } catch (error) {
-      return [asFailure(error)];
-    }
-  });
+  const readings = filesOf(root).map((file) => async () => readConfig(await readSource(file)));
+  const broken: Failure[] = [];
+  for (const reading of [...readings, async () => readConfig([], process.env)])
+    await reading().catch((error: unknown) => broken.push(asFailure(error)));
+  return broken;
 }
 
-async function sourcesOf(root: string): Promise<Source[]> {
-  const sources: Source[] = [];
-  for (const file of [path.join(root, configPath), userConfigFile()]) {
-    const text = await readText(file);
-    if (text !== null) sources.push({ from: file, text });
-  }
-  return sources;
+const filesOf = (root: string): string[] => [path.join(root, configPath), userConfigFile()];
+
+/** None where there is no such file. */
+async function readSource(file: string): Promise<Source[]> {
+  const text = await readText(file).catch((error: Error) => {
+    throw new Failure('config-invalid', { file, detail: `it cannot be read (${error.message})` }, error);
+  });
+  return text === null ? [] : [{ from: file, text }];
 }
 
 /** The address to talk to: the configured remote's URL, as git would use it for pushing. Null where there is none. */

@@ -2,6 +2,7 @@ import { redact, tryGit } from '../git/run.ts';
 import { currentAddress, remoteNames, setRemote, type Sight } from './remote.ts';
 import type { Standing } from './standing.ts';
 import { isVault } from '../project/vault.ts';
+import { exists } from '../system/disk.ts';
 import { makeVault } from './vault.ts';
 
 export interface Connected {
@@ -11,7 +12,10 @@ export interface Connected {
   warnings: string[];
 }
 
-/** Gives the project its remote: the address given, else the one it has, else a vault made for it, which is told at once. */
+/**
+ * Gives the project its remote: the address given, else the one it has, else a vault made for it, which is told at once. One
+ * that was deleted is no address any more.
+ */
 export async function connect(
   here: Standing,
   branch: string,
@@ -22,9 +26,10 @@ export async function connect(
   const name = config.remote;
   const current = await currentAddress(root, name);
   if (given !== null) return await move(root, name, current, given);
-  if (current !== null) return { url: current, created: [], warnings: [] };
+  const isGone = current !== null && (await isVault(current)) && !(await exists(current));
+  if (current !== null && !isGone) return { url: current, created: [], warnings: [] };
 
-  const others = await remoteNames(root);
+  const others = isGone ? [] : await remoteNames(root);
   const [other] = others;
   const address = other === undefined || others.length > 1 ? null : await currentAddress(root, other);
   if (address !== null) {
@@ -35,7 +40,8 @@ export async function connect(
   const vault = await makeVault(root, branch);
   madeVault(vault);
   await setRemote(root, name, vault);
-  const created = [`Vault, until there is a remote: ${vault}`];
+  const instead = isGone ? `, instead of ${current}, which is gone` : '';
+  const created = [`Vault, until there is a remote: ${vault}${instead}`];
   if (others.length < 2) return { url: vault, created, warnings: [] };
   const warning = `There are several remotes (${others.join(', ')}) and none is called ${name}: choose with \`oxenvcs init --remote URL\`.`;
   return { url: vault, created, warnings: [warning] };

@@ -2,8 +2,9 @@ import { type FSWatcher, watch } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 
-/** Where there is no folder to watch, or the system is out of watches, it is looked so often, ms. */
+/** Where there is no folder to watch, or the system is out of watches, it is looked after so long, and ever more seldom up to a minute, ms. */
 const soonMs = 2000;
+const seldomMs = 60_000;
 /** Events get lost: it is looked so often in any case, ms. With 200 projects every minute took 0.1 % of a core. */
 const anywayMs = 900_000;
 
@@ -15,6 +16,7 @@ export function listenIn(folder: string, names: readonly string[], heard: (name:
   let over = false;
   let watcher: FSWatcher | null = null;
   let timer: NodeJS.Timeout | undefined;
+  let waitMs = soonMs;
   let known = new Map<string, string>();
   let looking = Promise.resolve();
 
@@ -43,15 +45,17 @@ export function listenIn(folder: string, names: readonly string[], heard: (name:
         if (name === path.basename(folder)) later();
       }).on('error', later);
       clearTimeout(timer);
+      waitMs = soonMs;
       // What was done before the watch stood.
       look(true);
     } catch {
       later();
+      waitMs = Math.min(2 * waitMs, seldomMs);
     }
   };
   const attachSoon = (): void => {
     clearTimeout(timer);
-    timer = setTimeout(attach, soonMs).unref();
+    timer = setTimeout(attach, waitMs).unref();
   };
   const later = (): void => {
     look(true);

@@ -1,4 +1,3 @@
-import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
@@ -72,18 +71,33 @@ test('a foreground watch gets the project from the background process, which tak
   await saved(one, 'two');
 });
 
-test('new settings are in force at once; broken ones are told, and the former stay in force', async () => {
-  const { run, song, log } = await user({ OXENVCS_WATCH_QUIET_SECONDS: undefined });
+test('new settings are in force at once, the team’s and the user’s; broken ones are told with the next step, and the former stay in force', async () => {
+  const { run, song, log, dir } = await user({ OXENVCS_WATCH_QUIET_SECONDS: undefined });
+  process.env['XDG_CONFIG_HOME'] = path.join(dir, 'config');
   const one = await song();
-  const settings = path.join(one, '.oxenvcs', 'config.json');
-  const set = async (text: string) => await fs.writeFile(settings, text);
-  await set('{"v":1,"watch":{"quietSeconds":3600}}');
+  const files = { team: path.join(one, '.oxenvcs/config.json'), own: path.join(dir, 'config/oxenvcs/config.json') };
+  const set = async (whose: keyof typeof files, quietSeconds: unknown) =>
+    await write('/', { [files[whose]]: JSON.stringify({ v: 1, watch: { quietSeconds } }) });
+  const told = async () => {
+    const { projects } = (await run(['daemon', 'status', '--json'])).json() as {
+      projects: { state: string; detail: string }[];
+    };
+    return `${projects[0]?.state}: ${projects[0]?.detail}`;
+  };
+  await set('own', 3600);
   await run(['daemon', 'start']);
   await until('it is watched', async () => (await log()).includes('Watching'));
+  expect(await told()).toBe('watched: ');
   await write(one, { 'Song.als': 'two' });
-  await set('{"v":1,"watch":{"quietSeconds":"soon"}}');
-  await until('it is told', async () => (await log()).includes('watch.quietSeconds takes'));
+  await set('team', 'soon');
+  await until('it is told', async () => /watch.quietSeconds takes .* Mend it/.test(await log()));
+  await set('own', 'later');
+  expect(await told()).toMatch(
+    new RegExp(`^watched: .*former ones stay in force. ${files.team}: .* Mend it.* ${files.own}: .* Mend it`),
+  );
   expect(await subject(one)).not.toContain('saved');
-  await set('{"v":1,"watch":{"quietSeconds":0.3}}');
+  await set('team', 3600);
+  await set('own', 0.3);
   await saved(one, 'two');
+  expect(await told()).toBe('watched: ');
 });

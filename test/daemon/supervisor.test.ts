@@ -11,7 +11,7 @@ import { run } from '../../src/system/process.ts';
 import { diskProgram } from '../../src/system/priority.ts';
 import { until, user } from '../support/daemon.ts';
 import { fileWatches } from '../support/file-watches.ts';
-import { sandbox } from '../support/sandbox.ts';
+import { sandbox, write } from '../support/sandbox.ts';
 
 /** Waits are over at once, and are noted. `pass`: so much time went by, ms. */
 function hurried(): { clock: Clock; waits: number[]; pass: (ms: number) => void } {
@@ -29,7 +29,8 @@ function hurried(): { clock: Clock; waits: number[]; pass: (ms: number) => void 
 
 async function projects(names: string[]): Promise<string[]> {
   const dir = await sandbox();
-  for (const name of names) await fs.mkdir(path.join(dir, name, '.git'), { recursive: true });
+  for (const name of names)
+    for (const folder of ['.git', '.oxenvcs']) await fs.mkdir(path.join(dir, name, folder), { recursive: true });
   return names.map((name) => path.join(dir, name));
 }
 
@@ -120,7 +121,8 @@ test('what becomes of a project is in the list: paused, resumed, failing and why
   expect(list()[0]).toEqual(['watched', '']);
   one?.fail(new Failure('no-git'));
   await until('it waits', async () => list()[0]?.[0] === 'failing');
-  expect(list()[0]?.[1]).toBe(new Failure('no-git').message);
+  const { message, hint } = new Failure('no-git');
+  expect(list()[0]?.[1]).toBe(`${message} ${hint}`);
   await fs.rm(path.join(second, '.git'), { recursive: true });
   two?.fail(new Failure('folder-vanished', { dir: second }));
   await until('it is missed', async () => list()[1]?.[0] === 'absent');
@@ -130,6 +132,28 @@ test('what becomes of a project is in the list: paused, resumed, failing and why
   await until('it is begun anew', async () => watched.length === 3);
   await supervisor.stop();
   expect([told.length, watched.length, list()]).toEqual([before.length, 3, []]);
+});
+
+test('settings that did not hold are tried again as soon as they are written, not after the quarter of an hour that it may have come to', async () => {
+  const [root = ''] = await projects(['one']);
+  const waits: number[] = [];
+  let begun = 0;
+  const sleep = async (ms: number, signal?: AbortSignal) => {
+    waits.push(ms);
+    // Nothing but the settings ends such a wait.
+    await systemClock.sleep(ms > 1000 ? 3_600_000 : ms / 100, signal);
+  };
+  const { supervisor } = start({ ...systemClock, sleep }, async (_, { signal }) => {
+    begun += 1;
+    if (begun === 1) throw new Failure('config-invalid', { file: 'f', detail: 'd' });
+    await forever(signal);
+  });
+  supervisor.tendTo([root]);
+  await until('it waits', async () => waits.length === 2);
+  await write(root, { '.oxenvcs/config.json': '{"v":1}' });
+  await until('it is begun anew', async () => begun === 2);
+  // The editor may still have been at it.
+  expect(waits.at(-1)).toBe(1000);
 });
 
 test('a disk that is mounted over its folder, of which nobody tells, is found in half a minute, and one whose folders come with it at once', async () => {

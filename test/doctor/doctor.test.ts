@@ -67,6 +67,20 @@ it('settings that do not hold are told like all else, each with its cure, and wh
     expect.stringContaining('did you mean OXENVCS_WATCH_QUIET_SECONDS?'),
   ]);
   expect(checks.map(({ name }) => name)).toEqual(expect.arrayContaining(['git', 'hooks', 'disk']));
+  // As one that may not be read, which holds nobody back who is root.
+  const settings = path.join(root, '.oxenvcs/config.json');
+  await fs.rm(settings);
+  await fs.symlink(settings, settings);
+  const closed = (await oxenvcs(['doctor', '--json'], { cwd: root })).json() as Document;
+  expect(closed.checks).toContainEqual(
+    expect.objectContaining({
+      name: 'settings',
+      ok: false,
+      message: expect.stringContaining(`${settings}: it cannot be read`),
+    }),
+  );
+  expect(closed.checks.map(({ name }) => name)).toEqual(expect.arrayContaining(['git', 'hooks', 'disk']));
+  await fs.rm(settings);
   await write(root, { '.oxenvcs/config.json': '{"v":1}' });
   const unread = await oxenvcs(['doctor'], { cwd: root, env: { OXENVCS_LIBRARY: '5' } });
   expect(unread).toMatchObject({ code: 0, stdout: expect.stringMatching(/⚠ settings: .*OXENVCS_LIBRARY/) });

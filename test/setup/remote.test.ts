@@ -2,7 +2,10 @@ import * as fs from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { remoteChecks } from '../../src/doctor/remote.ts';
 import { git, gitLine } from '../../src/git/run.ts';
+import { lockContext } from '../../src/lock/context.ts';
+import { lookAtQueue } from '../../src/queue/rebuild.ts';
 import { remoteUrl } from '../../src/project/project.ts';
 import { dataFolder } from '../../src/system/places.ts';
 import { remoteKind } from '../../src/setup/remote.ts';
@@ -57,10 +60,22 @@ describe('a project without a remote', () => {
     await push(root);
   });
 
-  it('is still known to have a vault after the vault was deleted', async () => {
-    const { project } = await setUp(await song());
-    await fs.rm((await remoteUrl(project)) ?? '', { recursive: true });
+  it('is still known to have a vault after the vault was deleted, and gets another one, with all versions', async () => {
+    const root = await song();
+    const { project } = await setUp(root);
+    const vault = (await remoteUrl(project)) ?? '';
+    await push(root);
+    await fs.rm(vault, { recursive: true });
     expect(await remoteKind(project)).toBe('vault');
+    const ctx = await lockContext(project);
+    expect(await remoteChecks(ctx)).toMatchObject([{ ok: false, hint: expect.stringContaining('oxenvcs init') }]);
+    const { created } = await setUp(root);
+    const other = (await remoteUrl(project)) ?? '';
+    expect(created).toEqual([`Vault, until there is a remote: ${other}, instead of ${vault}, which is gone`]);
+    // What the former one had is published nowhere now.
+    expect((await lookAtQueue(project)).entries).toHaveLength(1);
+    await push(root);
+    expect(await head(other)).toBe(await head(root));
   });
 
   it('is still known to have a vault after the user’s data folder has moved', async () => {
