@@ -6,6 +6,7 @@ import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/
 import { readRescue, rescueBranch } from '../project/rescue.ts';
 import { trackTransfer, type Transfer } from '../push/transfer.ts';
 import { type Proof, verify } from '../push/verify.ts';
+import type { Entry } from '../queue/entries.ts';
 import { lookAtQueue } from '../queue/rebuild.ts';
 import type { Pushed } from '../sync/onto.ts';
 import { publishQueue } from '../sync/publish.ts';
@@ -45,12 +46,15 @@ export async function pushAll(project: Project, context: Context): Promise<{ ans
 }
 
 /**
- * By what is known here nothing waits; but a remote that was made anew has nothing. After this it is known, and all that the
+ * By what is known here nothing goes out; but a remote that was made anew has nothing. After this it is known, and all that the
  * remote lacks waits again. False: it cannot be reached.
  */
 async function lookForLoss(project: Project, { clock, signal }: Context): Promise<boolean> {
   const { entries } = await lookAtQueue(project);
-  if (entries.length > 0) return true;
+  // An intent is only a note, and versions of another branch wait for the settings to name it.
+  const { branch } = project.config;
+  const goesOut = (one: Entry) => one.kind === 'rescue' || (one.kind === 'publish' && one.branch === branch);
+  if (entries.some(goesOut)) return true;
   const ctx = await lockContext(project, clock, signal);
   const asked = await remoteTip(ctx);
   if (asked.outcome !== 'read') {

@@ -2,6 +2,8 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
+import { openProject } from '../../src/project/project.ts';
+import { enqueue, noteIntent } from '../../src/queue/entries.ts';
 import { oxenvcs } from '../support/cli.ts';
 import { forget, ourRefs, versions } from '../support/queueing.ts';
 import { fileRemote, serverHook } from '../support/remotes.ts';
@@ -53,6 +55,12 @@ test('a refused push is halted and told by status with the way out; `queue retry
 
 test('a remote that was made anew gets all of it again with a push by hand; while it is away that is said, and is no failure', async () => {
   const { remote, root, run, onRemote } = await song();
+  // Neither goes out with a push.
+  const project = await openProject(root);
+  const [commit, createdAt] = [await gitLine(root, ['rev-parse', 'HEAD']), new Date().toISOString()];
+  await noteIntent(project, { commit, branch: 'main', createdAt, base: null, paths: [] });
+  const idea = await gitLine(root, ['commit-tree', '-m', 'idea', `${commit}^{tree}`]);
+  await enqueue(project, idea, 'idea', createdAt);
   await fs.rm(remote.dir, { recursive: true });
   const away = await run('push');
   expect(away).toMatchObject({
