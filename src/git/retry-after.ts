@@ -1,7 +1,7 @@
 /**
- * How long a server asks to be left alone. Git does not say it (before 2.54 it does not even look): it stands in the
- * headers of the answer, which git can trace. They come on a channel of their own, with credentials cut out by git, and
- * only this one header is kept.
+ * How long a server asks to be left alone, and whether it is one of git's at all. Git does not say it (before 2.54 it does
+ * not even look): it stands in the headers of the answer, which git can trace. They come on a channel of their own, with
+ * credentials cut out by git, and no other header is kept.
  */
 
 /** Longer than a day is a slip of the server's, ms. */
@@ -20,20 +20,27 @@ export function traceVariables(
 }
 
 /** Reads the trace as it comes. `askedMs(now)`: what the last answer asked for, ms; null where it asked for nothing. */
-export function listenForRetryAfter(): {
+export function listenToHeaders(): {
   take: (text: string) => void;
   askedMs: (now: number) => number | null;
   /** What the server's clock said, ms since 1970. */
   dateMs: () => number | null;
+  /** Something answered, and nothing that did was a server of git's: it may be a page that wants a login. */
+  isNoGit: () => boolean;
 } {
   let rest = '';
+  const heard = { answer: false, git: false };
   let answer = new Map<string, string>();
   const take = (text: string) => {
     const lines = (rest + text).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
       const [, header = ''] = /<= Recv header: (.*)/.exec(line) ?? [];
-      if (header.startsWith('HTTP/')) answer = new Map();
+      if (header.startsWith('HTTP/')) {
+        answer = new Map();
+        heard.answer = true;
+      }
+      heard.git ||= /^content-type: *application\/x-git-/i.test(header);
       const [, name = '', value = ''] = /^(retry-after|date): *(.*?)\s*$/i.exec(header) ?? [];
       if (name !== '') answer.set(name.toLowerCase(), value);
     }
@@ -42,6 +49,7 @@ export function listenForRetryAfter(): {
     take,
     askedMs: (now) => retryAfterMs(answer.get('retry-after'), answer.get('date'), now),
     dateMs: () => httpDate(answer.get('date')) || null,
+    isNoGit: () => heard.answer && !heard.git,
   };
 }
 

@@ -7,7 +7,7 @@ import { startedBy } from './orphans.ts';
 import { redact } from './redact.ts';
 import { withRemoteSettings } from './remote-settings.ts';
 import { outwaitLock } from './stale-lock.ts';
-import { listenForRetryAfter, traceVariables } from './retry-after.ts';
+import { listenToHeaders, traceVariables } from './retry-after.ts';
 
 export { redact } from './redact.ts';
 
@@ -125,12 +125,19 @@ export async function tryGit(cwd: string, args: readonly string[], options: GitO
   }
 }
 
+/**
+ * Whatever answers an http request with an empty page, or with one that has no line break, is an empty repository to git
+ * (of the old kind, which are mere files): a hotel's login page had all that is known of the remote forgotten.
+ */
+const emptyToGit = /^(fatal: couldn't find remote ref|error: no DAV locking support on) /m;
+const noGit = "fatal: 'what answers there' does not appear to be a git repository\n";
+
 async function runOnce(cwd: string, args: readonly string[], options: GitOptions): Promise<GitResult> {
   const { env, onStderr, hooks, without = [], proxy, ...rest } = options;
   const told = onStderr && byLine((line) => onStderr(redact(line)));
   const talks = isTalking(args);
   const trace = talks ? traceVariables(process.env) : null;
-  const headers = trace && listenForRetryAfter();
+  const headers = trace && listenToHeaders();
   const to = talks ? withRemoteSettings(args, commandAt(args), proxy) : { args, env: {} };
   const call: Call = {
     ...rest,
@@ -145,6 +152,8 @@ async function runOnce(cwd: string, args: readonly string[], options: GitOptions
   try {
     const result = await run('git', [...settings, ...(hooks ? [] : noHooks), ...to.args], call);
     told?.end();
+    if (headers?.isNoGit() === true && (result.exitCode === 0 || emptyToGit.test(result.stderr)))
+      Object.assign(result, { exitCode: 128, stderr: noGit });
     const stderr = onOneLine(redact(result.stderr), [cwd, ...args]);
     return {
       ...result,

@@ -122,10 +122,14 @@ describe('the address', () => {
       'configuration remote-not-found',
     );
     expect(await read(remote.url)).toBe('configuration remote-not-found');
-    remote.trouble = () => ({ status: 200, headers: { 'Content-Type': 'text/html' }, body: '<html>' });
-    expect(sorted(await push(await songRepository(), [remote.url, 'HEAD:main']))).toBe(
-      'configuration remote-misconfigured',
-    );
+    // Without a line break git itself would take it for an empty repository.
+    for (const body of ['<html>', '']) {
+      remote.trouble = () => ({ status: 200, headers: { 'Content-Type': 'text/html' }, body });
+      expect(sorted(await push(await songRepository(), [remote.url, 'HEAD:main']))).toBe(
+        'configuration remote-not-found',
+      );
+      expect(await read(remote.url)).toBe('configuration remote-not-found');
+    }
     remote.trouble = ({ url }) =>
       url?.startsWith('/song.git') === true
         ? { status: 302, headers: { Location: '/login' } }

@@ -50,6 +50,9 @@ test('what answers but is not the remote is not "online"; a refusal of the remot
   const page = { status: 200, headers: html, body: '<html>\nRoom number and name, please\n</html>\n' };
   const states: [string, typeof remote.trouble, Connectivity['state'], RegExp][] = [
     ['a captive portal', () => page, 'unknown', /Git repository/],
+    // To git alone these are empty repositories.
+    ['one whose page is one line', () => ({ ...page, body: '<html>' }), 'unknown', /Git repository/],
+    ['one that says nothing', () => ({ status: 200 }), 'unknown', /Git repository/],
     [
       'one that sends us on',
       ({ url }) => (url?.startsWith('/song') ? { status: 302, headers: { Location: '/login' } } : page),
