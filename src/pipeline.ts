@@ -12,13 +12,13 @@ import { configPath, loadConfig, type Project } from './project/project.ts';
 import { hearByHand } from './project/by-hand.ts';
 import { pauseOf } from './project/pause.ts';
 import { noteWatcher, quietFor } from './project/watcher.ts';
-import type { PipelineEvent } from './background/events.ts';
+import { newsOnly, type PipelineEvent } from './background/events.ts';
 import { closedFolders } from './background/closed-folders.ts';
 import { startKeeper } from './background/keeper.ts';
 import { startIndexUp } from './background/index-up.ts';
 import { largeFiles } from './background/large-files.ts';
 import { watchNames } from './background/names.ts';
-import { type NewsEvent, startNews } from './background/news.ts';
+import { startNews } from './background/news.ts';
 import { hearOrders } from './background/orders.ts';
 import { startPublisher } from './background/publisher.ts';
 import { noRoomInVault, watchDisk } from './background/room.ts';
@@ -54,16 +54,15 @@ export interface PipelinePorts {
 export async function watchAndPublish(
   project: Project,
   profile: DawProfile,
-  { clock, signal, tell }: PipelinePorts,
+  { clock, signal, ...ports }: PipelinePorts,
 ): Promise<void> {
   const { root, config } = project;
+  const tell = newsOnly(ports.tell);
   const patience = { ms: 0, withUnknownMs: untilKnownMs };
   const guarded = await alone(project, 'watch', patience, async (lost) => {
     const quiet = await quietFor(project, clock.now());
     const quietMs = quiet ?? 0;
     let workedAt = clock.uptime() - quietMs;
-    /** Who holds the lock, as it was told when somebody began to work here: another that looks is not to tell it again. */
-    let holder = '';
     const keeper = startKeeper(
       project,
       profile,
@@ -81,7 +80,6 @@ export async function watchAndPublish(
       clock,
       (event) => {
         if (event.event === 'locked') keeper.held();
-        if (event.event === 'waiting') holder = event.failure.message;
         // The same lock as before is no news.
         if (event.event !== 'locked' || event.outcome !== 'already-mine') tell(event);
       },
@@ -98,10 +96,16 @@ export async function watchAndPublish(
     const closed = closedFolders(tell);
     const disk = watchDisk(project, tell);
     const named = watchNames(project, tell);
-    const tellNews = (event: NewsEvent) => {
-      if (event.event !== 'lock-elsewhere' || event.failure.message !== holder) tell(event);
-    };
-    const news = startNews(project, profile, clock, tellNews, quietMs);
+    const news = startNews(
+      project,
+      profile,
+      clock,
+      (event) => {
+        if (event.event === 'let-in') publisher.letIn();
+        else tell(event);
+      },
+      quietMs,
+    );
     let lookAround = () => undefined as void;
     const orders = hearOrders(project, {
       clock,

@@ -178,7 +178,6 @@ test('who holds the lock, and that a recording is waited for, is said once and n
   const lines = watching.lines.map((line) => line.replace(/^\S+ +/, ''));
   expect(lines.filter((line) => line.startsWith('Waiting:'))).toHaveLength(1);
   const held = lines.filter((line) => line.startsWith('Ben holds the lock')).map((line) => line.split('. ')[1]);
-  expect(held[0]).toBeUndefined();
   expect(held.at(-1)).toBe('2 versions kept here until it is free.');
   expect(new Set(held).size).toBe(held.length);
 });
@@ -248,8 +247,9 @@ test('settings that are not JSON are refused by name with exit code 2', async ()
   expect(refused.stderr).toMatch(/config\.json: it is not JSON/);
 });
 
-test('refused credentials: the version stays queued, halted, and the sentence says what to do', async () => {
-  const remote = await httpRemote({ auth: { user: 'ann', password: 'secret' } });
+test('refused credentials: the version stays queued, halted, and the sentence says what to do; when they are good again it goes out by itself', async () => {
+  const auth = { user: 'ann', password: 'secret' };
+  const remote = await httpRemote({ auth });
   const { song, run } = await newSong(null);
   await git(song, ['remote', 'set-url', 'origin', remote.url.replace('://', '://ann:wrong-word@')]);
   const pushed = await run(['push', '--json']);
@@ -262,6 +262,15 @@ test('refused credentials: the version stays queued, halted, and the sentence sa
   });
   const status = await run(['status', '--json']);
   expect(status.stdout).not.toContain('wrong-word');
+  expect(status.json()).toMatchObject({ problems: [{ code: 'AUTH' }] });
+
+  const watching = background(['watch', song], { cwd: song, env: { ...quick, OXENVCS_PULL_POLL_SECONDS: '0.3' } });
+  await watching.waitForLine(/credentials/);
+  const [before, asked] = [remote.requests.length, 8];
+  await until('it has been turned down more than once', async () => remote.requests.length >= before + asked);
+  auth.password = 'wrong-word';
+  await watching.waitForLine(/1 version published/);
+  expect(watching.lines.filter((line) => line.includes('credentials'))).toHaveLength(1);
 });
 
 test('a remote that is no repository is refused at init, and named', async () => {

@@ -13,7 +13,7 @@ import type { TidyEvent } from './tidy.ts';
 export type PipelineEvent =
   | WatchEvent
   | PublisherEvent
-  | NewsEvent
+  | Exclude<NewsEvent, { event: 'let-in' }>
   | LeftOutEvent
   | DiskEvent
   | NameEvent
@@ -26,15 +26,21 @@ export type PipelineEvent =
   | { event: 'resumed' }
   | { event: 'stopped' };
 
-/** Says one event after the other: who has the lock once, be it seen on the remote or met when work began. */
-export function describer(): typeof describeEvent {
+/**
+ * Gives on what is news: who has the lock is told once, be it seen on the remote or met when work began, and so is what the
+ * remote turns down. What is told of the versions that wait is news of its own.
+ */
+export function newsOnly(tell: (event: PipelineEvent) => void): (event: PipelineEvent) => void {
   let holder: string | null = null;
+  let turnedDown: string | null = null;
   return (event) => {
-    const line = describeEvent(event);
-    if (event.event !== 'lock-elsewhere' && event.event !== 'waiting') return line;
-    const isNews = line !== holder;
-    holder = line;
-    return isNews ? line : null;
+    if (event.event === 'lock-elsewhere' && event.failure.message === holder) return;
+    if (event.event === 'trouble' && event.failure.message === turnedDown) return;
+    if (event.event === 'lock-elsewhere' || event.event === 'waiting') holder = event.failure.message;
+    if (event.event === 'lock-free' || event.event === 'locked') holder = null;
+    if (event.event === 'not-published') turnedDown = event.failure.message;
+    if (event.event === 'published') turnedDown = null;
+    tell(event);
   };
 }
 
@@ -62,11 +68,12 @@ export function describeEvent(event: PipelineEvent): string | null {
         : `⚠ The team went on without this: ${counted(event.versions, 'version')} kept on the remote as ${event.rescue}, and here. Speak with the others, and see \`oxenvcs conflict list\`.`;
     case 'waiting':
       return event.versions === 0
-        ? event.failure.message
+        ? `${event.failure.message} What you save is kept here until it is free.`
         : `${event.failure.message} ${counted(event.versions, 'version')} kept here until it is free.`;
     case 'not-published': {
-      const kept = event.versions === 0 ? '' : `${counted(event.versions, 'version')} kept here. `;
       const next = event.retryMs === null ? event.failure.hint : 'It is tried again by itself.';
+      const isSaid = event.versions === 0 || next.startsWith('Your versions are ');
+      const kept = isSaid ? '' : `${counted(event.versions, 'version')} kept here. `;
       return `⚠ ${event.failure.message} ${kept}${next}`;
     }
     case 'state':

@@ -15,6 +15,7 @@ import { asFailure, type Failure } from '../model/failures.ts';
 import { localFolder } from '../network/away.ts';
 import { isAway } from '../network/comeback.ts';
 import { makePeek } from '../network/peek.ts';
+import { askedMs } from '../network/retry.ts';
 import { branchTip, type Project } from '../project/project.ts';
 import { conflictsOf } from '../sync/conflicts.ts';
 import { bringIn } from '../sync/pull.ts';
@@ -36,7 +37,9 @@ export type NewsEvent =
   | { event: 'lock-elsewhere'; failure: Failure }
   /** Nobody has it any more. */
   | { event: 'lock-free' }
-  | { event: 'trouble'; failure: Failure };
+  | { event: 'trouble'; failure: Failure }
+  /** It answers again, after it had turned us down. */
+  | { event: 'let-in' };
 
 export interface News {
   /** Somebody works here: the remote is looked at often again. */
@@ -78,6 +81,8 @@ export function startNews(
   const firstMs = quietMs < workMs ? pollMs : Math.max(pollMs, (longestMs / 2) * Math.random());
   const asks = { at: clock.monotonic(), afterMs: firstMs };
   const told = new Set<string>();
+  /** What the remote turned us down with, at the last question. */
+  let turnedDown: string | null = null;
   let toldUpTo: string | null = null;
   let seen = '';
   /** How the refs lay, here and at the remote, when they were last looked at; null: that cannot be told so. */
@@ -93,6 +98,19 @@ export function startNews(
   const trouble = (error: unknown): void => {
     const failure = asFailure(error);
     if (failure.code !== 'OFFLINE') once(`trouble ${failure.message}`, { event: 'trouble', failure });
+  };
+
+  /** Why the remote does not answer as it should: told once, and it is not asked again before it wants to be. */
+  const unanswered = (error: unknown): void => {
+    const failure = asFailure(error);
+    asks.at = Math.max(asks.at, clock.monotonic() + (askedMs(failure) ?? 0));
+    if (failure.code === 'OFFLINE' || failure.message === turnedDown || stopped.signal.aborted) return;
+    turnedDown = failure.message;
+    tell({ event: 'trouble', failure });
+  };
+  const answered = (): void => {
+    if (turnedDown !== null && !stopped.signal.aborted) tell({ event: 'let-in' });
+    turnedDown = null;
   };
 
   const ask = async (): Promise<void> => {
@@ -112,6 +130,7 @@ export function startNews(
     }
     await lookAtHolder(ctx);
     marks.there = mark;
+    answered();
   };
 
   /** What stays the same as long as at the remote nothing of what we ask it for has changed; null: only a fetch can tell. */
@@ -184,7 +203,7 @@ export function startNews(
   const loop = (async () => {
     while (!stopped.signal.aborted) {
       if (!state.recording) {
-        if (clock.monotonic() >= asks.at) await ask().catch(trouble);
+        if (clock.monotonic() >= asks.at) await ask().catch(unanswered);
         await look().catch(trouble);
         if (state.behind && state.calm && pull.auto && !stopped.signal.aborted) await bring();
       }

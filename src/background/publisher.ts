@@ -31,6 +31,8 @@ export interface Publisher {
   wake(): void;
   /** Timers stood still: what waits is looked at again now. */
   look(): void;
+  /** The remote lets us in again: what was turned down for the way to it is tried again. */
+  letIn(): void;
   /** A save is coming: take the lock now, so that nobody starts work that must wait. */
   wantLock(paths: readonly string[]): void;
   /** Nobody works here any more: what the remote turns down must not wait for them on this computer alone. */
@@ -235,6 +237,10 @@ export function startPublisher(
       ring();
     },
     look: ring,
+    letIn() {
+      isBack = true;
+      ring();
+    },
     wantLock(paths) {
       wanted.lock = true;
       workedOn = [...paths];

@@ -169,6 +169,8 @@ async function problemsOf(
     const failure = failureOf(attempt);
     const isHalted = attempt.state === 'halted';
     if (failure === null || !(isHalted || (attempt.state === 'failed' && unreachable === null))) continue;
+    // What the remote says now is what it said then.
+    if (failure.message === unreachable?.message) continue;
     const { code, message, hint } = failure;
     const after = isHalted && !hint.includes('oxenvcs push') ? ' Then send it with `oxenvcs queue retry`.' : '';
     problems.push({ code, message, hint: `${hint}${after}` });

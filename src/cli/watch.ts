@@ -1,5 +1,5 @@
 import { findDaw } from '../setup/find-daw.ts';
-import { describer, type PipelineEvent } from '../background/events.ts';
+import { describeEvent, type PipelineEvent } from '../background/events.ts';
 import { type Connection, reachDaemon } from '../control/client.ts';
 import { letGoMs } from '../control/protocol.ts';
 import { keepWatched } from '../pipeline.ts';
@@ -21,7 +21,6 @@ export const watch = command({
     };
     const lent = await borrow(root);
     if (lent !== null) tell('The background process leaves this project to you until this ends.', { event: 'lent' });
-    const describe = describer();
     const open = async () => {
       const project = await openProject(root);
       return { project, profile: await findDaw(root, project.config.daw) };
@@ -33,7 +32,7 @@ export const watch = command({
         tell: (event) => {
           if (event.event === 'transfer') return output.progress(describeTransfer(event), plainEvent(event));
           const hint = event.event === 'watching' ? ' Ctrl-C ends it.' : '';
-          const line = describe(event);
+          const line = describeEvent(event);
           tell(line && line + hint, plainEvent(event));
         },
       });

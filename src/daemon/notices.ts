@@ -13,10 +13,14 @@ const most = 5;
 const minuteMs = 60_000;
 /** So many are known as shown. */
 const remembered = 1000;
+/** Whoever publishes at every save is told once in so long (ms): who has the lock is known, and the log has each. */
+const teamMs = 30 * minuteMs;
 
 interface Words {
   /** The same again is no news. */
   key: string;
+  /** It is news again after so long, ms; not given: never. */
+  forMs?: number;
   body: string;
 }
 
@@ -24,10 +28,8 @@ interface Words {
 export function wordsFor(event: PipelineEvent): Words | null {
   const said = (describeEvent(event) ?? '').replace(/^[^\p{L}\p{N}]+/u, '');
   switch (event.event) {
-    case 'waiting': {
-      const kept = event.versions === 0 ? ' What you save is kept here until it is free.' : '';
-      return { key: `waits ${holding(event.failure.details)}`, body: said + kept };
-    }
+    case 'waiting':
+      return { key: `waits ${holding(event.failure.details)}`, body: said };
     case 'lock-elsewhere':
       return { key: `taken ${holding(event.failure.details)}`, body: said };
     case 'lock-free':
@@ -35,7 +37,7 @@ export function wordsFor(event: PipelineEvent): Words | null {
     case 'lock-lost':
       return { key: `lost ${event.failure.message}`, body: said };
     case 'team-published':
-      return { key: `team ${event.commit}`, body: said };
+      return { key: `team ${event.authors.join()}`, forMs: teamMs, body: said };
     case 'rescued-elsewhere':
       return { key: `rescued ${event.id}`, body: said };
     case 'published':
@@ -81,21 +83,24 @@ export interface Notices {
 
 export function makeNotices(clock: Clock, show: (notice: Notice) => void): Notices {
   const stopped = new AbortController();
-  const shown = new Set<string>();
+  /** When (monotonic, ms). */
+  const shown = new Map<string, number>();
   /** By project: that somebody has taken the lock, not shown yet. */
   const taken = new Map<string, AbortController>();
   /** Projects whose person knows that somebody else has the lock: they want to know that it is free again. */
   const waiting = new Set<string>();
   let recent: number[] = [];
 
-  const put = (root: string, { key, body }: Words): void => {
+  const put = (root: string, { key, forMs = Infinity, body }: Words): void => {
     const id = `${root}\0${key}`;
-    if (shown.has(id)) return;
-    shown.add(id);
+    const now = clock.monotonic();
+    if (now - (shown.get(id) ?? -Infinity) < forMs) return;
+    shown.delete(id); // the newest is the last
+    shown.set(id, now);
     // It runs for months.
-    for (const oldest of shown) if (shown.size > remembered) shown.delete(oldest);
-    recent = recent.filter((at) => clock.monotonic() - at < minuteMs);
-    recent.push(clock.monotonic());
+    for (const oldest of shown.keys()) if (shown.size > remembered) shown.delete(oldest);
+    recent = recent.filter((at) => now - at < minuteMs);
+    recent.push(now);
     if (recent.length < most) show({ title: path.basename(root), body });
     if (recent.length === most) show({ title: 'oxenvcs', body: 'More has happened: see `oxenvcs daemon logs`.' });
   };
@@ -116,6 +121,9 @@ export function makeNotices(clock: Clock, show: (notice: Notice) => void): Notic
 
   return {
     take(root, event) {
+      // The next time that it is turned down is another time.
+      if (event.event === 'published')
+        for (const id of shown.keys()) if (id.startsWith(`${root}\0halted `)) shown.delete(id);
       const words = wordsFor(event);
       if (words === null) return;
       if (event.event === 'lock-elsewhere') return putLater(root, words);

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { describer } from '../background/events.ts';
+import { describeEvent } from '../background/events.ts';
 import { type Finder, startFinder } from '../setup/moved.ts';
 import { logFile } from '../control/place.ts';
 import { type ProjectState, protocol } from '../control/protocol.ts';
@@ -52,7 +52,6 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
   const broken = new AbortController();
   const notices = makeNotices(clock, (notice) => void notify({ ...notice, body: redact(notice.body) }));
   const finder = startFinder(async () => await list.now());
-  const describers = new Map<string, ReturnType<typeof describer>>();
   const supervisor = supervise({
     clock,
     watchProject: watchOne(clock, finder),
@@ -63,9 +62,7 @@ export async function runDaemon({ program, clock, signal, say }: DaemonPorts): P
     },
     tell: (root, event) => {
       if (event.event !== 'absent' && event.event !== 'failing' && event.event !== 'moved') notices.take(root, event);
-      const describeEvent = describers.get(root) ?? describer();
-      describers.set(root, describeEvent);
-      const line = describe(event, describeEvent);
+      const line = describe(event);
       if (line !== null) tell(`${path.basename(root)}: ${line}`);
     },
   });
@@ -157,7 +154,7 @@ const watchOne =
     await keepWatched(open, { clock, signal, tell });
   };
 
-function describe(event: TendEvent, describeEvent: ReturnType<typeof describer>): string | null {
+function describe(event: TendEvent): string | null {
   if (event.event === 'absent') return 'The folder is not there; it is watched again when it is back.';
   if (event.event === 'moved') return `It lies elsewhere now and is watched there: ${event.to}`;
   if (event.event === 'failing')

@@ -84,11 +84,15 @@ export const failureOf = ({ failure }: Attempt): Failure | null =>
  */
 export type Urgency = 'when-due' | 'reachable' | 'by-hand';
 
-/** Is it time for the next try? Pure. `now`: ms since 1970. */
-export function isDue(attempt: Attempt, urgency: Urgency, now: number): boolean {
+/**
+ * Is it time for the next try? Pure. `now`: ms since 1970. `isMore`: something was saved since, which is worth a look whether
+ * the way to the remote (a password, its address) was mended meanwhile.
+ */
+export function isDue(attempt: Attempt, urgency: Urgency, now: number, isMore = false): boolean {
   if (urgency === 'by-hand' || attempt.state === 'working') return true;
   const failure = failureOf(attempt);
-  if (attempt.state === 'halted') return urgency === 'reachable' && failure !== null && concernsAll(failure);
+  if (attempt.state === 'halted')
+    return (urgency === 'reachable' || isMore) && failure !== null && concernsAll(failure);
   if (urgency === 'reachable' || attempt.nextAttemptAt === null) return true;
   const left = attempt.nextAttemptAt - now;
   // More than there ever was: the clock was set back meanwhile.

@@ -144,7 +144,8 @@ async function tryGroup<Published>(
   const { kind, branch, entries } = group;
   const told = { kind, branch, versions: entries.length };
   const failed = before && failureOf(before);
-  if (before !== null && failed !== null && !isDue(before, ports.urgency, clock.now()))
+  const isMore = before !== null && entries.some(({ seq }) => seq > before.seq);
+  if (before !== null && failed !== null && !isDue(before, ports.urgency, clock.now(), isMore))
     return { ...told, outcome: 'not-yet', failure: failed, retryAt: before.nextAttemptAt, tried: false };
   const attempts = (before?.attempts ?? 0) + 1;
   const attempt: Attempt = { ...blank(group), attempts, failure: before?.failure ?? null };

@@ -186,3 +186,16 @@ test('that somebody takes the lock is told with who it is, and that it is free a
   expect(heard('lock-elsewhere')).toMatchObject([{ failure: { row: 'lock-held', details: { name: 'Ben' } } }]);
   expect(heard('lock-free')).toHaveLength(1);
 });
+
+test('a server that asks to be left alone is not looked at before that time', async () => {
+  const { Ann } = await band('Ann');
+  const server = await httpRemote();
+  await git(Ann.root, ['remote', 'set-url', 'origin', server.url]);
+  server.trouble = () => ({ status: 429, headers: { 'Retry-After': '60' } });
+  const { heard } = listening(Ann);
+  await until('it was asked by git', () => server.requests.some((request) => request.startsWith('GET')));
+  const asked = server.requests.length;
+  await new Promise((done) => setTimeout(done, 800));
+  expect(server.requests).toHaveLength(asked);
+  expect(heard('trouble')).toEqual([]);
+});

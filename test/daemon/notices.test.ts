@@ -107,9 +107,14 @@ const published = { commit: 'c', versions: 1, bytesSent: 1 };
 
 test.each<[string, PipelineEvent[], (string | RegExp)[]]>([
   [
-    'versions of the team, each once',
-    ['c1', 'c2', 'c1'].map((commit) => ({ event: 'team-published', commit, versions: 1, authors: ['Ann'] })),
-    ['Ann published a new version.', 'Ann published a new version.'],
+    'who published, not each version',
+    [['Ann'], ['Ann'], ['Ann', 'Ben'], ['Ann']].map((authors, n) => ({
+      event: 'team-published',
+      commit: `c${n}`,
+      versions: 1,
+      authors,
+    })),
+    ['Ann published a new version.', 'Ann and Ben published a new version.'],
   ],
   [
     'work that lies on a rescue branch, somebody’s and one’s own',
@@ -150,7 +155,7 @@ test.each<[string, PipelineEvent[], (string | RegExp)[]]>([
 test('that it was shown is known of the last thousand: it runs for months', () => {
   const { take, bodies, clock } = shown();
   const tell = (n: number) => {
-    take('/one', { event: 'team-published', commit: `c${n}`, versions: 1, authors: ['Ann'] });
+    take('/one', { event: 'rescued-elsewhere', branch: 'b', author: 'Ann', id: `${n}` });
     clock.pass(60_001);
   };
   for (let n = 0; n <= 1000; n++) tell(n);
@@ -189,6 +194,26 @@ test('what a person must know is shown once each, what goes by itself is not, an
   clock.pass(120_000);
   take('/x', { event: 'team-published', commit: 'c4', versions: 1, authors: ['Ann'] });
   expect(bodies()).toHaveLength(6);
+});
+
+test('half an hour later that somebody publishes is news again, and what is turned down once it had gone through', () => {
+  const { take, bodies, clock } = shown();
+  const team = (commit: string): PipelineEvent => ({ event: 'team-published', commit, versions: 1, authors: ['Ann'] });
+  for (let n = 0; n < 10; n++) {
+    take('/one', team(`c${n}`));
+    clock.pass(200_000);
+  }
+  expect(bodies()).toEqual(['Ann published a new version.', 'Ann published a new version.']);
+  const failure = new Failure('auth', { detail: 'no', remote: 'r' });
+  const refused: PipelineEvent = { event: 'not-published', versions: 1, failure, retryMs: null };
+  for (const event of [
+    refused,
+    refused,
+    { event: 'published' as const, ...published, rescue: null, waits: false },
+    refused,
+  ])
+    take('/one', event);
+  expect(bodies().slice(2)).toHaveLength(2);
 });
 
 test('words are never part of a script or of an option, whatever a song is called', () => {

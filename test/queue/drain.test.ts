@@ -133,10 +133,13 @@ test('a halted version that was rewritten away stands in nobody’s way: a blob 
   expect(await drain(project, consumer(project).ports)).toMatchObject([{ outcome: 'published', versions: 1 }]);
 });
 
-test('refused credentials are tried again by themselves once the remote has let us in', async () => {
+test('refused credentials are tried again by themselves with the next save, and once the remote has let us in', async () => {
   const { project } = await queueing();
   await versions(project, 1);
   await drain(project, consumer(project, failing('auth')).ports);
+  expect(await drain(project, consumer(project).ports)).toMatchObject([{ tried: false }]);
+  await versions(project, 1);
+  expect(await drain(project, consumer(project, failing('auth')).ports)).toMatchObject([{ tried: true, versions: 2 }]);
   expect(await drain(project, consumer(project).ports)).toMatchObject([{ tried: false }]);
   expect(await drain(project, consumer(project, { urgency: 'reachable' }).ports)).toMatchObject([
     { outcome: 'published' },
