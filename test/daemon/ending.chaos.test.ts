@@ -3,22 +3,37 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { git, gitLine } from '../../src/git/run.ts';
+import { exists } from '../../src/system/disk.ts';
 import { until, user } from '../support/daemon.ts';
 import { dice } from '../support/dice.ts';
 import { type HttpRemote, httpRemote, isPush } from '../support/http-remote.ts';
 import { isRunning, killTree } from '../support/processes.ts';
 import { type Proxy, proxy } from '../support/proxy.ts';
 import { rounds } from '../support/rounds.ts';
+import { saves } from '../support/saves.ts';
 import { write } from '../support/sandbox.ts';
 
 /** As systems do it: they ask once, and after so long nothing is left of it. ms. */
 const graceMs = 5000;
+
+/**
+ * Tidying waits for minutes in which nothing stirs, and so long again where it was disturbed: these pass in a moment. Of the clock's other
+ * waits none is as long, but for the heartbeat's, which is longer.
+ */
+const hurried = `data:text/javascript,${encodeURIComponent(`
+  import timers from 'node:timers/promises';
+  import { syncBuiltinESMExports } from 'node:module';
+  const sleep = timers.setTimeout;
+  timers.setTimeout = (ms, ...more) => sleep(ms > 200000 && ms < 600000 ? 300 : ms, ...more);
+  syncBuiltinESMExports();
+`)}`;
 
 interface Place {
   song: string;
   remote: HttpRemote;
   line: Proxy;
   save: (text: string) => Promise<void>;
+  roll: () => number;
 }
 
 /** What the session holds, version by version. */
@@ -107,12 +122,26 @@ const underWay: Record<string, (place: Place) => Promise<() => unknown>> = {
       await other.close();
     };
   },
+  'many sessions that are being tidied': async ({ song, save, roll }) => {
+    // Small ones, so that its end is met too: where the new pack gets its name, and the old objects go.
+    const blobs = await saves(song, 150, 5000 + roll() * 100_000, roll, 'idea');
+    for (const text of ['two', 'three']) {
+      await save(text);
+      await isVersion(song, text);
+    }
+    await until('it is tidied', async () => await exists(path.join(song, '.git/gc.pid')));
+    return async () =>
+      expect(await git(song, ['cat-file', '--batch-check'], { input: blobs.join('\n') })).not.toMatch(/missing/);
+  },
 };
+
+/** How many objects lie loose. */
+const loose = async (song: string): Promise<number> => Number.parseInt(await git(song, ['count-objects']), 10);
 
 test('told to end, and killed 5 s later with all that it started: what had settled is a version that waits in the queue, whatever was under way, and the next start goes on from there', async () => {
   const { roll } = dice(3);
   for (let round = 0; round < rounds(30, 30); round++) {
-    const { run, song: init, daemonPid } = await user();
+    const { run, song: init, daemonPid } = await user({ NODE_OPTIONS: `--import ${hurried}` });
     const names = Object.keys(underWay)
       .map((name) => ({ name, at: roll() }))
       .toSorted((a, b) => a.at - b.at)
@@ -126,7 +155,7 @@ test('told to end, and killed 5 s later with all that it started: what had settl
           await write(song, { 'Song.als.tmp': text });
           await fs.rename(path.join(song, 'Song.als.tmp'), path.join(song, 'Song.als'));
         };
-        return { name, song, remote, line, save };
+        return { name, song, remote, line, save, roll };
       }),
     );
     const tip = async (one: Place, ref = 'refs/heads/main') =>
@@ -160,6 +189,8 @@ test('told to end, and killed 5 s later with all that it started: what had settl
       );
       expect(await texts(one.remote.dir)).toEqual(['one', 'two', 'three']);
       expect(await git(one.song, ['for-each-ref', 'refs/oxenvcs/captured'])).toBe('');
+      // Below this it is not worth it.
+      await until('all is tidy', async () => (await loose(one.song)) <= 300);
     }
     killTree(await daemonPid());
   }

@@ -18,8 +18,14 @@ export function* textSession(bytes: number, random: () => number): Generator<str
 /** Whether they outlive a power cut is no question here, and to wait for the disk three times a save took longer than all else. */
 const hasty = ['-c', 'core.fsync=none'];
 
-/** So many saves as versions on `main`, stored loose, as the watcher stores them. Gives their blobs, oldest first. */
-export async function saves(root: string, count: number, bytes: number, random: () => number): Promise<string[]> {
+/** So many saves as versions on top of `main`, stored loose, as the watcher stores them. Gives their blobs, oldest first. */
+export async function saves(
+  root: string,
+  count: number,
+  bytes: number,
+  random: () => number,
+  branch = 'main',
+): Promise<string[]> {
   const blobs: string[] = [];
   const scratch = path.join(root, '.git', 'scratch');
   await fs.mkdir(scratch, { recursive: true });
@@ -39,7 +45,7 @@ export async function saves(root: string, count: number, bytes: number, random: 
   }
   const commits = blobs.map(
     (blob, n) =>
-      `commit refs/heads/main\ncommitter Ann <ann@band.example> ${1_700_000_000 + n} +0000\ndata 5\nsaved\n` +
+      `commit refs/heads/${branch}\ncommitter Ann <ann@band.example> ${1_700_000_000 + n} +0000\ndata 5\nsaved\n` +
       `${n === 0 ? 'from refs/heads/main^0\n' : ''}M 100644 ${blob} Song.ardour\n\n`,
   );
   await git(root, [...hasty, '-c', 'fastimport.unpackLimit=100000', 'fast-import', '--quiet'], {
