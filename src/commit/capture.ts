@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { gitFailure } from '../git/failures.ts';
-import { tryGit } from '../git/run.ts';
+import { git, tryGit } from '../git/run.ts';
 import type { Captured, FileStat } from '../model/save.ts';
 import { sameStat, statOf } from '../system/stat.ts';
 
@@ -25,6 +25,14 @@ export async function capture(root: string, name: string, settled: FileStat): Pr
   if (target !== undefined) return { path: name, mode: '120000', oid };
   const executable = (stat.mode & 0o100n) !== 0n && (await trustsModes(root));
   return { path: name, mode: executable ? '100755' : '100644', oid };
+}
+
+/** Somebody may have pruned the repository in a bad moment: of what is gone no version can be made. Gives the ids of those that are there. */
+export async function blobsThere(root: string, captured: readonly Captured[]): Promise<Set<string>> {
+  if (captured.length === 0) return new Set();
+  const input = captured.map(({ oid }) => `${oid}\n`).join('');
+  const lines = (await git(root, ['cat-file', '--batch-check'], { input })).split('\n');
+  return new Set(lines.flatMap((line) => (line.includes(' blob ') ? [line.slice(0, line.indexOf(' '))] : [])));
 }
 
 /** On disks without run bits every file seems to have one; git found that out when the repository was made. */

@@ -5,10 +5,11 @@ import { git, gitLine, tryGit } from '../git/run.ts';
 import { gitFailure, sortFailure } from '../git/failures.ts';
 import type { TreeEntry } from '../git/tree.ts';
 import { asFailure } from '../model/failures.ts';
-import type { Committed, FileStat, Save } from '../model/save.ts';
+import type { Captured, Committed, FileStat, Save } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
 import { statOf } from '../system/stat.ts';
 import { detached, underWay } from './busy.ts';
+import { blobsThere } from './capture.ts';
 import { noteTimes } from './media-times.ts';
 import { type Difference, differencesIn, incompleteLine, saveMessage, withTrailers } from './message.ts';
 import { refresh, stage } from './stage.ts';
@@ -37,9 +38,10 @@ export async function commitSave(
   noTimeLeft?: AbortSignal,
 ): Promise<Committed> {
   const { root } = project;
-  const head = await headOf(root);
+  const [head, paths] = await Promise.all([headOf(root), lostAmong(root, save.captured)]);
   const reason = (await underWay(project)) ?? (head.branch === null ? detached : null);
   if (reason !== null || head.branch === null) return { outcome: 'later', reason: reason ?? detached };
+  if (paths.length > 0) return { outcome: 'lost', paths };
   await bringIndexUp(project);
   const folder = path.join(project.gitDir, 'oxenvcs');
   const index = path.join(folder, `index-${randomUUID()}`);
@@ -92,6 +94,12 @@ async function follow(work: () => Promise<void>): Promise<void> {
   } catch (error) {
     if (asFailure(error).row !== 'disk-full') throw error;
   }
+}
+
+/** `git gc --prune=now` takes what no ref leads to yet; a tree would name it all the same, and the version could never be sent. */
+async function lostAmong(root: string, captured: readonly Captured[]): Promise<string[]> {
+  const there = await blobsThere(root, captured);
+  return captured.flatMap(({ path, oid }) => (there.has(oid) ? [] : [path]));
 }
 
 const filesOf = ({ captured, deleted }: Save): Map<string, TreeEntry | null> =>

@@ -5,6 +5,7 @@ import { git } from '../git/run.ts';
 import type { PendingSave } from '../model/save.ts';
 import type { Project } from '../project/project.ts';
 import { readRecord, writeRecord } from '../project/state.ts';
+import { blobsThere } from './capture.ts';
 
 /**
  * What was captured and is no version yet, because a take still grows, a merge is under way, or gigabytes are stored. The
@@ -59,7 +60,8 @@ export function pendingSaves(project: Project): Pending {
       if (read.state !== 'ok') return [];
       ({ id } = read.value);
       noted = JSON.stringify(read.value.saves);
-      const there = await blobsThere(root, read.value.saves);
+      const files = read.value.saves.flatMap(({ captured }) => captured.map(({ file }) => file));
+      const there = await blobsThere(root, files);
       return fromJson(read.value.saves.filter(({ captured }) => captured.every((one) => there.has(one.file.oid))));
     },
     async note(saves) {
@@ -84,14 +86,6 @@ export function pendingSaves(project: Project): Pending {
       noted = text;
     },
   };
-}
-
-/** Somebody may have pruned the repository in a bad moment: of what is gone no version can be made. */
-async function blobsThere(root: string, saves: Saves): Promise<Set<string>> {
-  const input = saves.flatMap(({ captured }) => captured.map((one) => `${one.file.oid}\n`)).join('');
-  if (input === '') return new Set();
-  const lines = (await git(root, ['cat-file', '--batch-check'], { input })).split('\n');
-  return new Set(lines.flatMap((line) => (line.includes(' blob ') ? [line.slice(0, line.indexOf(' '))] : [])));
 }
 
 const toJson = (saves: readonly PendingSave[]): Saves =>

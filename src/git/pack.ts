@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
+import { Failure } from '../model/failures.ts';
 import { flushFolder, makeFolderIn } from '../system/disk.ts';
 import { isAlive } from '../system/process.ts';
 import {
@@ -127,8 +128,8 @@ export async function startPack(root: string, likely: number, signal?: AbortSign
       }
       const name = path.join(folder, `pack-${sum.toString('hex')}`);
       // In this order: a pack is one that has an index.
-      await fs.rename(files.pack, `${name}.pack`);
-      await fs.rename(files.idx, `${name}.idx`);
+      await fs.rename(files.pack, `${name}.pack`).catch(ifPruned);
+      await fs.rename(files.idx, `${name}.idx`).catch(ifPruned);
       await flushFolder(folder);
     },
 
@@ -139,6 +140,11 @@ export async function startPack(root: string, likely: number, signal?: AbortSign
       for (const file of Object.values(files)) await fs.rm(file, { force: true });
     },
   };
+}
+
+/** `git gc --prune=now` takes what others are just writing, too. */
+function ifPruned(error: NodeJS.ErrnoException): never {
+  throw error.code === 'ENOENT' ? new Failure('stored-gone', { files: 'the takes' }, error) : error;
 }
 
 /**

@@ -460,6 +460,12 @@ const rows = {
     say: 'Git failed: {detail}.',
     hint: 'Run again with --verbose to see the cause; nothing was lost.',
   },
+  'stored-gone': {
+    code: 'INTERNAL',
+    say: 'What was just stored of {files} is gone: another Git has pruned the repository meanwhile.',
+    hint: 'It is stored anew. `git gc` without --prune=now takes nothing that is needed.',
+    retryable: true,
+  },
   damaged: {
     code: 'DAMAGED',
     say: '{file} is damaged: {detail}.',

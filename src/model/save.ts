@@ -45,5 +45,7 @@ export type Committed =
   | { outcome: 'nothing' }
   /** These files moved while they were staged, or may not be read; no commit was made. */
   | { outcome: 'moved'; paths: string[]; unreadable?: string[] }
+  /** What was captured of these files is gone from the object store, pruned by somebody's git; no commit was made. */
+  | { outcome: 'lost'; paths: string[] }
   /** Not now: a merge or rebase, a foreign index.lock, a detached HEAD. Try again. */
   | { outcome: 'later'; reason: string };

@@ -97,6 +97,9 @@ function conclude(
   result: Committed,
   now: number,
 ): Known {
+  // What still lies as it was captured is captured anew.
+  if (result.outcome === 'lost')
+    return later(rules, { ...known, versions: known.versions.slice(1) }, 'what was stored is gone', now);
   if (result.outcome === 'later') return later(rules, known, result.reason, now);
   if (result.outcome === 'moved') {
     const unreadable = new Set([...known.unreadable, ...(result.unreadable ?? [])]);

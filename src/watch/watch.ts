@@ -3,6 +3,7 @@ import { isSession } from '../daw/match.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import type { Config } from '../model/config.ts';
 import { asFailure, Failure } from '../model/failures.ts';
+import { listed } from '../model/words.ts';
 import type { Captured, Committed, FileStat, PendingSave, Save } from '../model/save.ts';
 import type { Clock } from '../system/clock.ts';
 import { exists } from '../system/disk.ts';
@@ -180,6 +181,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     // What differs from HEAD is another question now.
     scannedAt = Number.NEGATIVE_INFINITY;
     if (result.outcome === 'committed') lastTrouble = '';
+    if (result.outcome === 'lost') await trouble(new Failure('stored-gone', { files: listed(result.paths) }));
     if (result.outcome !== 'moved') return result;
     const unreadable = await unreadableAmong(root, result.paths);
     for (const name of unreadable) await trouble(new Failure('no-rights', { detail: `${name} may not be read` }));

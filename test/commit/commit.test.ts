@@ -37,6 +37,14 @@ test('the captured bytes are committed, not what the DAW wrote after them', asyn
   expect(await statusLines(project.root)).toEqual([' M Song.als']);
 });
 
+test.each(['alone', 'with a take'])('what was captured and then pruned by hand is in no version (%s)', async (how) => {
+  const { project } = await projectWithRemote();
+  await write(project.root, { 'Song.als': 'two', 'Take.wav': 'a' });
+  const save = await saveOf(project, { sessions: ['Song.als'], settled: how === 'alone' ? [] : ['Take.wav'] });
+  await git(project.root, ['prune', '--expire=now']);
+  expect(await commitSave(project, save)).toEqual({ outcome: 'lost', paths: ['Song.als'] });
+});
+
 test('a take that grows while it is staged makes no commit and is named', async () => {
   const { project } = await projectWithRemote();
   await write(project.root, { 'Song.als': 'two', 'Take.wav': 'half' });

@@ -13,6 +13,17 @@ const repositoryOf = async (hash: string): Promise<string> => {
   return root;
 };
 const packs = (root: string): string => path.join(root, '.git/objects/pack');
+test('a pack that somebody prunes while it is written is told as what it is, and tried again', async () => {
+  const root = await repositoryOf('sha1');
+  const file = path.join(root, 'take.wav');
+  await fs.writeFile(file, 'audio');
+  const writer = await startPack(root, 1);
+  await writer.add(file, await gitLine(root, ['hash-object', '--', file]), 5n);
+  await git(root, ['prune', '--expire=now']);
+  await expect(writer.end()).rejects.toMatchObject({ row: 'stored-gone', retryable: true });
+  await writer.discard();
+});
+
 /** Nobody has this number: it is above the highest that there is. */
 const deadPid = 999_999_999;
 

@@ -436,6 +436,22 @@ test('a take that is gone before its version is made is not waited for', () => {
   expect(m.told.slice(1)).toEqual(['Song.als@1']);
 });
 
+test('a save whose stored bytes were pruned is captured anew where it still lies so, and holds up no later one', () => {
+  const m = new Machine();
+  m.slow = true;
+  m.watch(0, 3, { 'Song.als': 1 });
+  // While it is made the DAW saves again: of the first nothing is left.
+  m.watch(4, 7, { 'Song.als': 2 });
+  m.finish({ outcome: 'lost', paths: ['Song.als'] });
+  m.watch(8, 8, { 'Song.als': 2 });
+  m.finish({ outcome: 'lost', paths: ['Song.als'] });
+  m.watch(9, 12, { 'Song.als': 2 });
+  m.finish();
+  expect(m.told).toEqual(['Song.als@1', 'Song.als@2', 'Song.als@2']);
+  expect(m.captures.map(({ stat }) => stat.mtimeNs)).toEqual([1n, 2n, 2n]);
+  expect(m.watch(13, 16, {})).toBe('clean');
+});
+
 test('captured saves outlive the process, but for one that is a version in a moment', () => {
   const m = new Machine();
   m.slow = true;
