@@ -12,7 +12,8 @@ import { dataFolder } from '../system/places.ts';
  */
 
 const Entry = v.object({
-  v: v.literal(1),
+  /** One of a newer oxenvcs is read as far as it is known, and stays as it is. */
+  v: v.pipe(v.number(), v.minValue(1)),
   root: v.string(),
   at: v.string(),
   /** Which clone lay there when it was last watched (lock/clone.ts): by that it is known where it was moved to. */
@@ -52,16 +53,19 @@ export async function registered(): Promise<Registered> {
   const found = { roots: [] as string[], damaged: [] as string[] };
   for (const name of names.filter((one) => one.endsWith('.json') && !one.startsWith('.'))) {
     const file = path.join(registryFolder(), name);
-    const text = await readText(file);
+    // One that cannot be read (a folder, a broken disk, somebody else's) must not keep the others from being watched.
+    const text = await readText(file).catch(() => undefined);
     // Unregistered between the listing and the look.
     if (text === null) continue;
-    const entry = entryIn(text);
+    const entry = entryIn(text ?? null);
     const root = entry?.root ?? rootIn(name);
     if (root === null) {
-      found.damaged.push(await setAside(file));
+      // Where nothing can be moved, it is named as it lies.
+      found.damaged.push(await setAside(file).catch(() => file));
       continue;
     }
-    if (entry === null) await register(root);
+    // Its name has told; where there is no room now, it is written anew another time.
+    if (entry === null && text !== undefined) await register(root).catch(() => undefined);
     if (entry?.clone !== undefined) clones.set(root, entry.clone);
     found.roots.push(root);
   }

@@ -411,7 +411,7 @@ const rows = {
   'no-rights': {
     code: 'INTERNAL',
     say: 'A file could not be used: {detail}.',
-    hint: 'Check the rights of the project folder and of its .git folder.',
+    hint: 'Check the rights of what is named there, and of the folders around it; in a project, of its .git folder, too.',
   },
   'in-the-way': {
     code: 'INTERNAL',

@@ -36,15 +36,33 @@ test('a damaged entry is made anew from its name; one that tells nothing is set 
     'feedbeef.json': 'not JSON',
     'relative.json': '{"v":1,"root":"My Song","at":""}',
     '.half-written.tmp': '{',
+    'folder.json/in it': '',
+    '%2Fa%2FOther.json/in it': '',
   });
   const read = await registered();
-  expect(read.roots).toEqual(['/a/My Song']);
-  expect(read.damaged.map((file) => path.dirname(file))).toEqual(Array(2).fill(path.join(dataFolder(), 'damaged')));
+  expect(read.roots).toEqual(['/a/My Song', '/a/Other']);
+  expect(read.damaged.map((file) => path.dirname(file))).toEqual(Array(3).fill(path.join(dataFolder(), 'damaged')));
   expect(JSON.parse(await fs.readFile(path.join(registryFolder(), name), 'utf8'))).toMatchObject({
     root: '/a/My Song',
   });
-  expect(await registered()).toEqual({ roots: ['/a/My Song'], clones: new Map(), damaged: [] });
+  expect(await registered()).toEqual({ roots: ['/a/My Song', '/a/Other'], clones: new Map(), damaged: [] });
   await register('/a/My Song', 'a clone');
   await register('/a/My Song');
   expect((await registered()).clones).toEqual(new Map([['/a/My Song', 'a clone']]));
+});
+
+test('an entry of a newer oxenvcs is watched as far as it is known, and stays as it is', async () => {
+  await emptyRegistry();
+  const [long, text] = [`/c/${'x'.repeat(250)}`, '"at":"","clone":"a clone","more":1}'];
+  for (const root of ['/a/My Song', long]) {
+    await register(root);
+    const names = await fs.readdir(registryFolder());
+    const name = names.find((one) => one.startsWith('%2Fa') === (root !== long)) ?? '';
+    await write(registryFolder(), { [name]: `{"v":2,"root":"${root}",${text}` });
+  }
+  const clones = new Map(['/a/My Song', long].map((root) => [root, 'a clone']));
+  expect(await registered()).toEqual({ roots: ['/a/My Song', long], clones, damaged: [] });
+  await register('/a/My Song');
+  for (const name of await fs.readdir(registryFolder()))
+    expect(await fs.readFile(path.join(registryFolder(), name), 'utf8')).toContain('"more":1');
 });
