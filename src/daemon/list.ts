@@ -1,6 +1,7 @@
 import { watch } from 'node:fs';
 import path from 'node:path';
 import { type Registered, register, registered, registryFolder, unregister } from '../control/registry.ts';
+import { asFailure } from '../model/failures.ts';
 import { counted } from '../model/words.ts';
 import type { Clock } from '../system/clock.ts';
 import { listenIn } from '../system/listen-in.ts';
@@ -94,7 +95,7 @@ export function followList({ clock, wanted, take, tell }: ListPorts): List {
   return {
     now: async () => list ?? (await registered()),
     follow: async () => {
-      const changed = () => void look().catch((error: unknown) => tell(`⚠ ${String(error)}`));
+      const changed = () => void look().catch((error: unknown) => tell(`⚠ ${asFailure(error).message}`));
       deafen = onChanges(registryFolder(), changed);
       await look();
     },
