@@ -42,6 +42,9 @@ const wellMs = 60_000;
 /** An unplugged disk is looked for so often, ms: where a disk is mounted over a folder that is there the system tells nothing. */
 const absentMs = 30_000;
 
+/** What fails while a project is being deleted is no news: so long it is waited whether it is, ms. */
+const goingMs = 2000;
+
 const absent =
   'it is not there: a disk that is not plugged in, perhaps; if it was moved to another disk: oxenvcs init in its new place; if it was deleted: oxenvcs remove with its old one';
 
@@ -50,10 +53,16 @@ export async function tend(root: string, ports: TendPorts): Promise<void> {
   const { clock, signal, watchProject, seek, tell, become, onBegin } = ports;
   const backoff = new RetryPolicy({ initialMs: 2000, maxMs: longestMs });
   let failures = 0;
+  let telling = Promise.resolve();
   const heard = (event: PipelineEvent): void => {
     if (event.event === 'paused') become({ state: 'paused', detail: describeEvent(event) ?? '' });
     if (event.event === 'resumed') become({ state: 'watched', detail: '' });
-    tell(event);
+    const isTrouble = event.event === 'trouble' || event.event === 'not-published';
+    const at = clock.monotonic();
+    telling = telling.then(async () => {
+      if (isTrouble) await sleep(clock, at + goingMs - clock.monotonic(), signal);
+      if (!isTrouble || (await isThere(root))) tell(event);
+    });
   };
   while (!signal.aborted) {
     if (!(await isThere(root))) {
@@ -80,6 +89,7 @@ export async function tend(root: string, ports: TendPorts): Promise<void> {
       () => asFailure(broken.signal.reason ?? new Error('the watch ended by itself')),
       (error: unknown) => asFailure(error),
     );
+    await telling;
     if (signal.aborted || !(await isThere(root))) continue;
     failures = clock.monotonic() - start > wellMs ? 1 : failures + 1;
     // Somebody watches it in the foreground: that ends in its own time.

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { askDaemon } from '../../src/control/client.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import { until, user } from '../support/daemon.ts';
 import { httpRemote } from '../support/remotes.ts';
@@ -73,16 +74,14 @@ test('a foreground watch gets the project from the background process, which tak
 
 test('new settings are in force at once, the team’s and the user’s; broken ones are told with the next step, and the former stay in force', async () => {
   const { run, song, log, dir } = await user({ OXENVCS_WATCH_QUIET_SECONDS: undefined });
-  process.env['XDG_CONFIG_HOME'] = path.join(dir, 'config');
+  Object.assign(process.env, { XDG_CONFIG_HOME: path.join(dir, 'config'), XDG_DATA_HOME: path.join(dir, 'data') });
   const one = await song();
   const files = { team: path.join(one, '.oxenvcs/config.json'), own: path.join(dir, 'config/oxenvcs/config.json') };
   const set = async (whose: keyof typeof files, quietSeconds: unknown) =>
     await write('/', { [files[whose]]: JSON.stringify({ v: 1, watch: { quietSeconds } }) });
   const told = async () => {
-    const { projects } = (await run(['daemon', 'status', '--json'])).json() as {
-      projects: { state: string; detail: string }[];
-    };
-    return `${projects[0]?.state}: ${projects[0]?.detail}`;
+    const [found] = (await askDaemon({ do: 'status' }))?.projects ?? [];
+    return `${found?.state}: ${found?.detail}`;
   };
   await set('own', 3600);
   await run(['daemon', 'start']);

@@ -134,6 +134,34 @@ test('what becomes of a project is in the list: paused, resumed, failing and why
   expect([told.length, watched.length, list()]).toEqual([before.length, 3, []]);
 });
 
+test('what fails while a project is being deleted is not told; all else is, in its order, once that is clear or at the end', async () => {
+  const [deleted = '', damaged = ''] = await projects(['deleted', 'damaged']);
+  const trouble = { event: 'trouble', failure: new Failure('no-git') } as const;
+  const unsent = { event: 'not-published', failure: new Failure('no-git'), versions: 1, retryMs: 1 } as const;
+  const watchIt: WatchProject = async (root, { signal, tell }) => {
+    for (const event of [trouble, unsent, { event: 'resumed' } as const]) tell(event);
+    if (root === deleted) await fs.rm(path.join(root, '.git'), { recursive: true });
+    else await forever(signal);
+  };
+  const toldOf = (name: string, told: [string, TendEvent][]) =>
+    told.flatMap(([of, { event }]) => (of === name ? [event] : []));
+  const { clock, waits } = hurried();
+  const { supervisor, told } = start(clock, watchIt);
+  supervisor.tendTo([deleted, damaged]);
+  await until('all is told', async () => told.length === 5);
+  expect(toldOf('deleted', told)).toEqual(['resumed', 'absent']);
+  expect(toldOf('damaged', told)).toEqual(['trouble', 'not-published', 'resumed']);
+  expect(waits.filter((ms) => ms > 1000 && ms <= 2000).length).toBeGreaterThanOrEqual(4);
+  await supervisor.stop();
+  // Nor does the end wait for it.
+  const slow = start({ ...clock, sleep: async (ms, signal) => await systemClock.sleep(ms * 1000, signal) }, watchIt);
+  slow.supervisor.tendTo([damaged]);
+  await systemClock.sleep(100);
+  expect(slow.told).toEqual([]);
+  await slow.supervisor.stop();
+  expect(toldOf('damaged', slow.told)).toEqual(['trouble', 'not-published', 'resumed']);
+});
+
 test('settings that did not hold are tried again as soon as they are written, not after the quarter of an hour that it may have come to', async () => {
   const [root = ''] = await projects(['one']);
   const waits: number[] = [];
