@@ -78,7 +78,7 @@ export function startNews(
   const bell = makeBell(clock);
   const state = { calm: true, recording: false, workedAt: clock.monotonic() - quietMs, behind: false };
   // Where nobody has worked for long it is not asked often at first; many projects that begin at once do not go on at once.
-  const firstMs = quietMs < workMs ? pollMs : Math.max(pollMs, (longestMs / 2) * Math.random());
+  const firstMs = quietMs < workMs ? pollMs : Math.max(pollMs, (longestMs / 4) * (1 + Math.random()));
   const asks = { at: clock.monotonic(), afterMs: firstMs };
   const told = new Set<string>();
   /** What the remote turned us down with, at the last question. */
@@ -128,7 +128,8 @@ export function startNews(
       const also = [`+${namespace}*:refs/oxenvcs/mirror/*`];
       await askTeam(project, stopped.signal, { also, url: ctx.remote.url });
     }
-    await lookAtHolder(ctx);
+    // Where nothing has changed there, only a lock that somebody holds may have run out.
+    if (mark === null || mark !== marks.there || before === null || before.is === 'held') await lookAtHolder(ctx);
     marks.there = mark;
     answered();
   };

@@ -2,6 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { exists, ifMissing, readText } from '../system/disk.ts';
+import { isFresh } from '../system/stat.ts';
 import { placeOf } from './place.ts';
 import { git } from './run.ts';
 
@@ -42,9 +43,6 @@ function tipIn(lines: string, ref: string): string | null {
   return at < 0 ? null : lines.slice(lines.lastIndexOf('\n', at) + 1, at);
 }
 
-/** Disks keep times by 10 ms, or by 2 s (FAT): what was written so lately may be written again under the same time, ms. */
-const coarseMs = 2000;
-
 /**
  * A text that stays the same as long as no ref below these (folders of refs, or refs) was made, moved or removed, without a
  * process. `common`: the Git folder that holds the refs. Null: it cannot be told, for they are kept in another format, were
@@ -52,11 +50,11 @@ const coarseMs = 2000;
  */
 export async function refsMark(common: string, below: readonly string[], now = Date.now()): Promise<string | null> {
   const marks: string[] = [];
-  let isFresh = false;
+  let fresh = false;
   const look = async (name: string): Promise<BigIntStats | null> => {
     const stat = await fs.lstat(path.join(common, name), { bigint: true }).catch(ifMissing(null));
     marks.push(stat === null ? `${name} -` : `${name} ${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`);
-    if (stat !== null && now - Number(stat.mtimeMs) < coarseMs) isFresh = true;
+    if (stat !== null && isFresh(Number(stat.mtimeMs), now)) fresh = true;
     return stat;
   };
   const walk = async (name: string): Promise<void> => {
@@ -72,5 +70,5 @@ export async function refsMark(common: string, below: readonly string[], now = D
   } catch {
     return null; // a disk that fails, no rights: git says what it is
   }
-  return isFresh ? null : marks.join('\n');
+  return fresh ? null : marks.join('\n');
 }

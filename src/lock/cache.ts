@@ -1,7 +1,7 @@
 import path from 'node:path';
 import * as v from 'valibot';
 import { git } from '../git/run.ts';
-import { readRecord, writeRecord } from '../project/state.ts';
+import { readKept, writeRecord } from '../project/state.ts';
 import { isoTime } from '../system/clock.ts';
 import { inTurn } from '../system/turns.ts';
 import { type LockContext, remoteKey } from './context.ts';
@@ -65,7 +65,7 @@ export const commitOf = (seen: Seen): string | null => (seen.state === 'none' ? 
 
 /** Did nobody hold it, of all that was seen last? For those who ask often: one small file, and no git. */
 export async function isKnownFree(ctx: Pick<LockContext, 'root'>): Promise<boolean> {
-  const read = await readRecord(ctx, cacheFile(ctx), schema);
+  const read = await readKept(ctx, cacheFile(ctx), schema);
   if (read.state !== 'ok') return false;
   const { seen } = read.value;
   return seen.state === 'none' || (seen.state === 'record' && seen.record.state !== 'held');
@@ -73,7 +73,7 @@ export async function isKnownFree(ctx: Pick<LockContext, 'root'>): Promise<boole
 
 /** Without the file (`git clean -fdx`) the refs still tell. */
 export async function loadView(ctx: LockContext): Promise<View> {
-  const read = await readRecord(ctx, cacheFile(ctx), schema);
+  const read = await readKept(ctx, cacheFile(ctx), schema);
   if (read.state === 'ok' && read.value.branch === ctx.branch && read.value.remote === remoteKey(ctx)) {
     if (read.value.clone === ctx.owner.clone) return read.value;
     // Another computer that has this folder open, or had it: its clocks and its lock are not ours.

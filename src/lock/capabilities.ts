@@ -1,6 +1,6 @@
 import path from 'node:path';
 import * as v from 'valibot';
-import { readRecord, writeRecord } from '../project/state.ts';
+import { readKept, writeRecord } from '../project/state.ts';
 import { type LockContext, remoteKey } from './context.ts';
 import { namespaces } from './names.ts';
 
@@ -47,7 +47,7 @@ export const capabilitiesFile = ({ root }: Pick<LockContext, 'root'>): string =>
 
 /** What is known of the remote; until it was probed, the best is assumed. */
 export async function capabilities(ctx: Pick<LockContext, 'root' | 'remote'>): Promise<Capabilities> {
-  const read = await readRecord(ctx, capabilitiesFile(ctx), schema);
+  const read = await readKept(ctx, capabilitiesFile(ctx), schema);
   return read.state === 'ok' && read.value.remote === remoteKey(ctx) ? read.value : assumed;
 }
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import * as v from 'valibot';
 import { Failure } from '../model/failures.ts';
 import { flushFolder, ifMissing, makeFolderIn, readText, writeFlushed } from '../system/disk.ts';
+import { isFresh } from '../system/stat.ts';
 import type { Project } from './project.ts';
 
 /**
@@ -32,6 +33,25 @@ export async function readRecord<S extends v.GenericSchema>(
     reason = (error as Error).message;
   }
   return { state: 'damaged', movedTo: await setAside(project, file), reason };
+}
+
+/** Records that are asked for each minute, as they were read last. */
+const kept = new Map<string, { mark: string; read: Read<unknown> }>();
+
+/** The same for a record that is asked for again and again: it is not read anew as long as its file lies as it did. Not to be changed. */
+export async function readKept<S extends v.GenericSchema>(
+  project: Pick<Project, 'root'>,
+  file: string,
+  schema: S,
+): Promise<Read<v.InferOutput<S>>> {
+  const stat = await fs.lstat(file, { bigint: true }).catch(() => null);
+  const mark = stat === null ? '' : `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`;
+  const last = kept.get(file);
+  if (last !== undefined && last.mark === mark) return last.read;
+  const read = await readRecord(project, file, schema);
+  kept.delete(file);
+  if (read.state === 'ok' && stat !== null && !isFresh(Number(stat.mtimeMs))) kept.set(file, { mark, read });
+  return read;
 }
 
 /** Writes one record; once this returns it survives a power cut. Throws what `makeFolder` throws. */

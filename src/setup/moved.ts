@@ -5,6 +5,7 @@ import { cloneAt, cloneIdentity } from '../lock/clone.ts';
 import { openProject, type Project } from '../project/project.ts';
 import { mendHooks } from './hooks.ts';
 import { exists, ifMissing } from '../system/disk.ts';
+import { isFresh } from '../system/stat.ts';
 import { machineId } from '../system/machine.ts';
 
 /**
@@ -32,9 +33,6 @@ export interface Finder {
   seek: (root: string) => Promise<string | null>;
 }
 
-/** So long after a change (ms) a folder may change once more without its time telling: FAT counts by 2 s. */
-const coarseMs = 2500;
-
 /**
  * Looks beside the old place and beside all other projects; into a folder only where something in it has changed. `list`: the
  * list of projects; a hundred may be away with their disk, and each is sought again and again.
@@ -56,7 +54,7 @@ export function startFinder(list: () => Promise<Registered> = registered): Finde
       const clone = entry.isDirectory() ? await cloneAt(root, await machine) : null;
       if (clone !== null) clones.set(clone, root);
     }
-    if (Math.abs(Date.now() - Number(stat.mtimeMs)) > coarseMs) seen.set(key, { as, clones });
+    if (!isFresh(Number(stat.mtimeMs))) seen.set(key, { as, clones });
     return clones;
   };
 

@@ -4,6 +4,12 @@ import path from 'node:path';
 import type { FileStat } from '../model/save.ts';
 import { ifMissing } from './disk.ts';
 
+/** Disks keep times by 10 ms, or by 2 s (FAT): what was written so lately may be written again under the same time, ms. */
+const coarseMs = 2500;
+
+/** May a change that comes now go unseen, by the time that is told of the last one (ms since 1970)? Also of one to come. */
+export const isFresh = (mtimeMs: number, now = Date.now()): boolean => Math.abs(now - mtimeMs) < coarseMs;
+
 /** What tells that a file has changed, without following links; null where there is none, or only a folder. */
 export async function statOf(file: string): Promise<BigIntStats | null> {
   const stat = await fs.lstat(file, { bigint: true }).catch(ifMissing(null));
