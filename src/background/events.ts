@@ -1,6 +1,6 @@
 import { localTime } from '../model/failures.ts';
 import { counted, listed } from '../model/words.ts';
-import type { WatchEvent } from '../watch/watch.ts';
+import type { WatchEvent } from '../watch/tell.ts';
 import type { KeeperEvent } from './keeper.ts';
 import type { LeftOutEvent } from './large-files.ts';
 import type { NameEvent } from './names.ts';

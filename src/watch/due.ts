@@ -1,7 +1,6 @@
 import type { Settled } from '../model/save.ts';
 import { sameStat } from '../system/stat.ts';
 import { isHeldOpen, isQuiet, type Known, type Look, type Named, type Rules, sortRest } from './known.ts';
-import type { Times } from './times.ts';
 import { thatFit } from './version.ts';
 
 /** What is worth asking, and when. Pure. */
@@ -29,19 +28,6 @@ export function aboutToSettle({ times }: Rules, known: Known): Settled[] {
     return now - file.since >= file.quiet - times.ahead && !isQuiet(file, now) ? [{ path, stat: file.stat }] : [];
   });
   return thatFit(known, soon);
-}
-
-/**
- * How long after a comparison with HEAD the next one is due, though nothing was heard. `quiet`: so many have found nothing
- * new since something stirred. Without events only looking helps: at the quiet time's pace no save is missed that would not
- * be joined anyway, but a slow drive (`took`: ms) is not kept busy by it.
- */
-export function scanPause(
-  times: Times,
-  { blind, took, quiet }: { blind: boolean; took: number; quiet: number },
-): number {
-  if (blind) return Math.min(times.scan, Math.max(times.quiet, times.look, took * times.scanShare));
-  return Math.max(times.scan, Math.min(times.longestScan, times.scan * 2 ** quiet));
 }
 
 interface Waited {

@@ -108,7 +108,8 @@ export function track(rules: Rules, known: Known, look: Look, now: number): Know
   const temporary = new Map<string, Tracked>();
   for (const [path, stat] of look.temporary)
     temporary.set(path, follow(rules, known.temporary.get(path), path, stat, now));
-  const { open, unreadable, room } = look;
+  const { open, room } = look;
+  const unreadable = new Set([...look.unreadable].filter((path) => files.has(path)));
   const seen = { ...known, lookedAt: now, files, handled, temporary, open, unreadable, room };
   return { ...seen, versions: sealWhatIsOver(rules, known, seen, now) };
 }

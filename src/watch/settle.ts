@@ -50,6 +50,9 @@ export type Why =
   /** No version can be made now (a merge, a foreign index.lock): `known.retry`. */
   | 'later';
 
+/** Nothing differs from HEAD, as far as is known. */
+export const isIdle = ({ slug }: State): boolean => slug === 'clean' || slug === 'dirty';
+
 export type Event =
   | { type: 'stirred' }
   | ({ type: 'look' } & Look)

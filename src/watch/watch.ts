@@ -11,11 +11,12 @@ import { networkDrive } from '../system/network-drive.ts';
 import { statAll, unreadableAmong } from '../system/stat.ts';
 import { captureAhead } from './ahead.ts';
 import { makeBell } from './bell.ts';
-import { aboutToSettle, inQuestion, nextLook, scanPause } from './due.ts';
-import { growingTakes, type Room, type Version } from './known.ts';
+import { aboutToSettle, inQuestion, nextLook } from './due.ts';
+import type { Room, Version } from './known.ts';
 import { type Difference, lookAt, openNow, stagedTakes, temporaryBeside, worthFollowing } from './look.ts';
-import { type Action, begin, type Event, type State, step, type Why } from './settle.ts';
-import { detailOf, waitOf } from './tell.ts';
+import { firstScan, nextScan } from './scans.ts';
+import { type Action, begin, type Event, isIdle, type State, step } from './settle.ts';
+import { teller, type WatchEvent } from './tell.ts';
 import { timesOf } from './times.ts';
 import { overwritten, toOutlive } from './version.ts';
 import { startWake } from './wake.ts';
@@ -47,19 +48,6 @@ export interface WatchPorts {
   wake?: typeof startWake;
 }
 
-/** What is told on the way. */
-export type WatchEvent =
-  /** The first sign of a change since all was clean: somebody works here. */
-  | { event: 'changed'; paths: string[] }
-  /** For people and for `status`: the contract's word for the watcher's state, and what it waits for; `again`: as was told before. */
-  | { event: 'state'; state: State['slug']; why: Why | null; detail: string; again: boolean }
-  /** Takes that grow, to be left in peace; none: it is over. */
-  | { event: 'recording'; takes: string[] }
-  /** File events cannot be relied on; the folder is looked at from time to time. */
-  | { event: 'scanning'; reason: string }
-  /** Something failed; it is tried again. */
-  | { event: 'trouble'; failure: Failure };
-
 /**
  * Watches a project until the signal is aborted; each save of the DAW is handed to `commit`, once, when it is finished.
  * Starts with a look, so that saves made while nobody watched are caught up. Throws `folder-vanished` when the project is gone.
@@ -76,61 +64,36 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   let state = begin(await leftBefore(ports));
   let differences: Difference[] = [];
   let staged: string[] = [];
-  let blind = false;
-  /** The comparisons with HEAD: how long the last one took, ms, and how many have found nothing since something stirred. */
-  let scans = { took: 0, quiet: Math.floor(Math.log2(1 + (ports.quietMs ?? 0) / times.scan)) };
-  let scannedAt = Number.NEGATIVE_INFINITY;
-  const scanEvery = () => scanPause(times, { blind, ...scans });
-  /** When something was heard that the last comparison with HEAD may not have seen. */
-  let newsAt = clock.monotonic();
+  const scans = firstScan(times, ports.quietMs ?? 0);
   let lastTrouble = '';
-  let growing = false;
-  let waited: string | null = null;
 
+  const tellChange = teller(rules, tell);
   const become = (next: State) => {
-    const before = state;
+    tellChange(state, next);
+    if (!isIdle(next)) scans.idle = 0;
     state = next;
-    const idle = ({ slug }: State) => slug === 'clean' || slug === 'dirty';
-    if (idle(before) && !idle(next)) tell({ event: 'changed', paths: [...next.known.files.keys()] });
-    if (!idle(next)) scans.quiet = 0;
-    const takes = growingTakes(rules, next.known).map(({ path }) => path);
-    if (takes.length > 0 !== growing) tell({ event: 'recording', takes });
-    growing = takes.length > 0;
-    // A save that comes while something is waited for interrupts the wait, but ends it no more than the version does.
-    const wait = waitOf(next);
-    const again = wait !== null && wait === waited;
-    waited = next.slug === 'clean' ? null : (wait ?? waited);
-    if (before.slug !== next.slug || detailOf(before) !== detailOf(next)) {
-      const why = next.slug === 'held' ? next.why : null;
-      tell({ event: 'state', state: next.slug, why, detail: detailOf(next), again });
-    }
   };
 
   const stirred = (name: string | null) => {
     const now = clock.monotonic();
     // That something may have happened somewhere is looked into once, and is no sign of work yet.
-    if (name !== null) scans.quiet = 0;
+    if (name !== null) scans.idle = 0;
     // Of a file that differs anyway every look sees the rest.
-    if (name === null || !state.known.files.has(name)) newsAt = now;
+    if (name === null || !state.known.files.has(name)) scans.heardAt = now;
     // Sessions are looked at promptly: two saves that follow each other must both be seen.
     if (name === null || state.slug === 'clean' || isSession(profile, name)) bell.ring();
     become(step(rules, state, { type: 'stirred' }, now).state);
   };
 
-  let advanced = Promise.resolve();
-  /** One event after the other, each with all that follows from it. */
-  const advance = async (event: Event, at?: number) => {
-    const turn = advanced.then(async () => {
-      let now = at ?? clock.monotonic();
-      for (let next: Event | null = event; next !== null; now = clock.monotonic()) {
-        const { state: after, action } = step(rules, state, next, now);
-        become(after);
-        next = action === null ? null : await perform(action);
-      }
-      await notePending();
-    });
-    advanced = turn.catch(() => undefined); // told to whoever asked for it
-    await turn;
+  /** One event, at the time `at`, with all that follows from it. */
+  const advance = async (event: Event, at = clock.monotonic()) => {
+    let now = at;
+    for (let next: Event | null = event; next !== null; now = clock.monotonic()) {
+      const { state: after, action } = step(rules, state, next, now);
+      become(after);
+      next = action === null ? null : await perform(action);
+    }
+    await notePending();
   };
 
   const notePending = async () =>
@@ -156,19 +119,26 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     return { type: 'captured', captured, moved };
   };
 
-  /** The version that is being made, with those that follow from it. */
+  /**
+   * The version that is being made. Nothing waits for it: minutes may pass, in which the next save must be seen and captured.
+   * What has become of it is taken in between two looks.
+   */
   let making: Promise<void> = Promise.resolve();
-  /** Its end is waited for by nobody: minutes may pass, in which the next save must be seen and captured. */
+  let made: { result: Committed } | { thrown: unknown } | null = null;
   const make = async (save: Save): Promise<void> => {
-    try {
-      await advance({ type: 'committed', result: await commit(save) });
-    } catch (thrown) {
-      broken ??= { thrown };
-    }
+    made = await commit(save).then(
+      (result) => ({ result }),
+      (thrown: unknown) => ({ thrown }),
+    );
     bell.ring();
   };
-  /** What has ended the watch, of what goes on beside it. */
-  let broken: { thrown: unknown } | null = null;
+  const takeInMade = async () => {
+    const done = made;
+    if (done === null) return;
+    made = null;
+    if ('thrown' in done) throw done.thrown;
+    await advance({ type: 'committed', result: done.result });
+  };
 
   const commit = async (save: Save): Promise<Committed> => {
     if (noTimeLeft.signal.aborted) return { outcome: 'later', reason: 'no time was left for it' };
@@ -179,7 +149,7 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
       return { outcome: 'later', reason: message.replace(/\.$/, '') } as const;
     });
     // What differs from HEAD is another question now.
-    scannedAt = Number.NEGATIVE_INFINITY;
+    scans.at = Number.NEGATIVE_INFINITY;
     if (result.outcome === 'committed') lastTrouble = '';
     if (result.outcome === 'lost') await trouble(new Failure('stored-gone', { files: listed(result.paths) }));
     if (result.outcome !== 'moved') return result;
@@ -201,22 +171,20 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
   /** One look at how things lie, and all that follows from it. */
   const pass = async () => {
     const start = clock.monotonic();
-    // Events get lost and come early: what was heard is compared at once, and again when half of the quiet time has passed.
-    const again = newsAt + times.quiet / 2;
-    if (start - scannedAt >= scanEvery() || scannedAt <= newsAt || (scannedAt < again && start >= again)) {
-      scannedAt = start;
+    if (start >= nextScan(times, scans)) {
+      scans.at = start;
       const all = await ports.changes();
       differences = worthFollowing(profile, all);
       staged = stagedTakes(profile, all);
-      scans = { took: clock.monotonic() - start, quiet: scans.quiet + (state.slug === 'clean' ? 1 : 0) };
+      scans.took = clock.monotonic() - start;
+      if (state.slug === 'clean') scans.idle += 1;
     }
     const files = await lookAt(root, differences);
     // Judged as of one moment: what becomes quiet after it was not asked whether it is open.
     const at = clock.monotonic();
     const open = await openNow(root, inQuestion(state.known, files, at));
     const temporary = await temporaryBeside(root, profile, files.keys());
-    const refused = [...state.known.unreadable].filter((name) => files.has(name));
-    const unreadable = new Set(await unreadableAmong(root, refused));
+    const unreadable = new Set(await unreadableAmong(root, [...state.known.unreadable]));
     const room = await ports.room();
     await advance({ type: 'look', files, temporary, open, unreadable, room }, at);
     ahead.begin(aboutToSettle(rules, state.known));
@@ -224,9 +192,9 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
 
   const nap = async () => {
     const now = clock.monotonic();
-    const at = Math.min(scannedAt + scanEvery(), nextLook(rules, state) ?? Number.POSITIVE_INFINITY);
+    const at = Math.min(nextScan(times, scans), nextLook(rules, state) ?? Number.POSITIVE_INFINITY);
     // A burst is let pass; many bursts are not looked at one by one.
-    if ((await bell.wait(at - now)) && !signal.aborted)
+    if ((await bell.wait(at - now)) && made === null && !signal.aborted)
       await clock.sleep(Math.max(times.burst, now + times.look / 4 - clock.monotonic()));
   };
 
@@ -241,37 +209,39 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     giveUp().catch(() => undefined); // only aborted
   };
 
-  signal.addEventListener('abort', onEnd, { once: true });
+  signal.addEventListener('abort', onEnd, { signal: over.signal });
   if (signal.aborted) onEnd();
   const wake = (ports.wake ?? startWake)({
     root,
     profile,
     stirred,
     failed: (reason, isBlind) => {
-      if (isBlind) blind = true;
-      if (reason !== lastTrouble || isBlind) tell({ event: 'scanning', reason });
+      if (isBlind) scans.blind = true;
+      if (reason !== lastTrouble) tell({ event: 'scanning', reason });
       lastTrouble = reason;
-      bell.ring();
+      stirred(null);
     },
   });
   try {
     const drive = await (ports.drive ?? networkDrive)(root).catch(() => null); // it cannot be told
     // What another computer writes there is not told here.
     if (drive !== null) {
-      blind = true;
+      scans.blind = true;
       tell({ event: 'scanning', reason: `the project lies on a network drive, ${drive}` });
     }
-    while (!signal.aborted && broken === null) {
+    while (!signal.aborted) {
       await pass().catch(trouble);
       if (!signal.aborted) await nap();
+      await takeInMade();
     }
     await advance({ type: 'end' });
     // What has settled since the last look is still taken along.
-    await pass();
-    while (state.known.making !== null && broken === null) await making;
-    if (broken !== null) throw (broken as { thrown: unknown }).thrown;
+    await pass().catch(trouble);
+    while (state.known.making !== null) {
+      await making;
+      await takeInMade();
+    }
   } finally {
-    signal.removeEventListener('abort', onEnd);
     over.abort();
     noTimeForTakes.abort();
     noTimeLeft.abort();

@@ -19,7 +19,8 @@ export function virtualClock(
   let moving = false;
   const move = (): void => {
     if (isBusy()) return void setTimeout(move, 1);
-    const [first] = [...sleepers].toSorted((a, b) => a.due - b.due);
+    // Who sleeps for ever is woken by others only.
+    const [first] = [...sleepers].filter(({ due }) => due < Infinity).toSorted((a, b) => a.due - b.due);
     moving = first !== undefined;
     if (first === undefined) return;
     time = Math.max(time, first.due);

@@ -9,7 +9,8 @@ import { type Config, defaults } from '../../src/model/config.ts';
 import type { Project } from '../../src/project/project.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { plenty } from '../../src/watch/known.ts';
-import { type WatchEvent, type WatchPorts, watchProject } from '../../src/watch/watch.ts';
+import type { WatchEvent } from '../../src/watch/tell.ts';
+import { type WatchPorts, watchProject } from '../../src/watch/watch.ts';
 
 export interface Watching {
   /** Everything that was told so far. */

@@ -5,6 +5,7 @@ import type { Committed, FileStat, Save, Settled } from '../../src/model/save.ts
 import { inQuestion, nextLook } from '../../src/watch/due.ts';
 import { plenty, type Room } from '../../src/watch/known.ts';
 import { type Action, begin, type Event, type State, step } from '../../src/watch/settle.ts';
+import { teller, type WatchEvent } from '../../src/watch/tell.ts';
 import { timesOf } from '../../src/watch/times.ts';
 
 export const times = timesOf(defaults.watch);
@@ -36,12 +37,16 @@ export class Machine {
   slow = false;
   /** These move while they are captured. */
   readonly slippery = new Set<string>();
+  /** What was told. */
+  readonly events: WatchEvent[] = [];
   readonly rules: { times: typeof times; profile: DawProfile };
+  private readonly tellChange: ReturnType<typeof teller>;
 
   constructor(daw = 'live', settings: Partial<typeof defaults.watch> = {}) {
     const profile = profileNamed(daw);
     if (profile === undefined) throw new Error(`no DAW ${daw}`);
     this.rules = { times: timesOf({ ...defaults.watch, ...settings }), profile };
+    this.tellChange = teller(this.rules, (event) => this.events.push(event));
   }
 
   /** Looks at the time `at` (s): the files that differ, each in its n-th state; null: gone. */
@@ -81,6 +86,7 @@ export class Machine {
     let next: Event | null = event;
     while (next !== null) {
       const { state, action } = step(this.rules, this.state, next, this.time * 1000);
+      this.tellChange(this.state, state);
       this.state = state;
       if (this.names.at(-1) !== this.name) this.names.push(this.name);
       next = action === null ? null : this.answer(action);

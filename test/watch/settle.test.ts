@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { inQuestion, scanPause } from '../../src/watch/due.ts';
+import { inQuestion } from '../../src/watch/due.ts';
 import { growingTakes } from '../../src/watch/known.ts';
 import { begin } from '../../src/watch/settle.ts';
 import { detailOf } from '../../src/watch/tell.ts';
 import { overwritten, toOutlive } from '../../src/watch/version.ts';
-import { Machine, nth, times } from './machine.ts';
+import { Machine, nth } from './machine.ts';
 
 test('a save is captured and committed once it has been quiet for 3 s, not before', () => {
   const m = new Machine();
@@ -300,6 +300,34 @@ test('what is waited for is told in words: one name, without its folder, and not
   m.finish();
   m.look(10, { 'Take.wav': 1 });
   expect(detail()).toMatch(/^audio is being written.*: Take\.wav$/);
+});
+
+test('what is waited for is told once, however often a save interrupts the wait, until all is clean; a recording as it begins and ends', () => {
+  const m = new Machine('live', { growingTakeHoldSeconds: 600, mediaOnlyCommitMinutes: 1 });
+  const told = () => m.events.splice(0).filter(({ event }) => event !== 'state');
+  const waits = () =>
+    m.events.flatMap((one) => (one.event === 'state' && one.state === 'held' ? [`${one.why} ${one.again}`] : []));
+  // One take after the other grows, and a save comes.
+  for (let at = 0; at < 60; at++)
+    m.look(at, {
+      'Take 1.wav': Math.min(at, 30) + 1,
+      'Take 2.wav': at + 1,
+      ...(at >= 20 ? { 'Song.als': at > 40 ? 2 : 1 } : {}),
+    });
+  expect(waits()).toEqual(['take-grows false', ...Array.from({ length: 3 }, () => 'take-grows true')]);
+  expect(told()).toEqual([
+    { event: 'changed', paths: ['Take 1.wav', 'Take 2.wav'] },
+    { event: 'recording', takes: ['Take 1.wav', 'Take 2.wav'] },
+  ]);
+  m.watch(60, 140, { 'Take 1.wav': 31, 'Take 2.wav': 60, 'Song.als': 2 });
+  expect(m.events.at(-1)).toEqual({ event: 'state', state: 'clean', why: null, detail: '', again: false });
+  expect(told()).toEqual([{ event: 'recording', takes: [] }]);
+  m.look(141, { 'Take 3.wav': 1 });
+  expect(waits()).toEqual(['take-grows false']);
+  expect(told()).toEqual([
+    { event: 'changed', paths: ['Take 3.wav'] },
+    { event: 'recording', takes: ['Take 3.wav'] },
+  ]);
 });
 
 test('media without a save wait for the next one, for 10 minutes at most', () => {
@@ -800,6 +828,15 @@ test('what is gone takes no room', () => {
   expect(m.told).toEqual(['-Old.wav']);
 });
 
+test('a take that could not be read, and differs no more, is waited for no longer', () => {
+  const m = new Machine('live', { mediaOnlyCommitMinutes: 0.1 });
+  m.outcomes.push({ outcome: 'moved', paths: ['Secret.wav'], unreadable: ['Secret.wav'] });
+  m.watch(0, 20, { 'Secret.wav': 1 }, { unreadable: ['Secret.wav'] });
+  expect(m.name).toBe('held: no-rights');
+  m.look(21, {}, { unreadable: ['Secret.wav'] });
+  expect(m.name).toBe('clean');
+});
+
 test('a take that grows is known, in whatever file it is recorded, until it rests', () => {
   const growing = (m: Machine) => growingTakes(m.rules, m.state.known).map(({ path }) => path);
   const m = new Machine('reason');
@@ -813,13 +850,4 @@ test('a take that grows is known, in whatever file it is recorded, until it rest
   // Left open, and idle.
   m.look(61, { 'Take.wav': 1 }, { open: ['Take.wav'] });
   expect(growing(m)).toEqual([]);
-});
-
-test('the longer nothing stirs the more seldom all is compared, up to a quarter of an hour; a slow drive is not kept busy', () => {
-  const pause = (quiet: number) => scanPause(times, { blind: false, took: 100, quiet }) / 1000;
-  expect([0, 1, 2, 3, 4, 50].map(pause)).toEqual([60, 120, 240, 480, 900, 900]);
-  const blind = (took: number) => scanPause(times, { blind: true, took, quiet: 50 }) / 1000;
-  expect([20, 400, 8000].map(blind)).toEqual([3, 8, 60]);
-  // A setting of more than that is the person's.
-  expect(scanPause({ ...times, scan: 3_600_000 }, { blind: false, took: 0, quiet: 9 })).toBe(3_600_000);
 });

@@ -66,6 +66,7 @@ test('weeks of work leave nothing behind: what is kept in mind stays small, and 
     // The harness's own memory.
     m.saves.length = 0;
     m.captures.length = 0;
+    m.events.length = 0;
     for (const name of disk.keys()) if (name.endsWith('.wav')) [disk, head].map((map) => map.delete(name));
     await turn();
     heap.push(process.memoryUsage().heapUsed);

@@ -1,11 +1,9 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
 import { git } from '../../src/git/run.ts';
 import type { Project } from '../../src/project/project.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { plenty } from '../../src/watch/known.ts';
 import type { startWake } from '../../src/watch/wake.ts';
 import { projectWithRemote, statusLines } from '../support/project.ts';
@@ -296,28 +294,6 @@ test('the end comes while a version is made: it is made whole, and what had sett
   expect(await watch.versions(1).catch((error: unknown) => error)).toMatchObject([{ files: { 'Song.als': 'two' } }]);
 });
 
-test('a commit that takes too long at the end is told that there is no time left', async () => {
-  const project = await song();
-  let told = false;
-  const watch = await watching(project, {
-    // The 4 s that it gets pass in 0.4.
-    clock: { ...systemClock, sleep: async (ms, until) => await systemClock.sleep(ms === 4000 ? 400 : ms, until) },
-    commit: async (_save, noTimeLeft) =>
-      await new Promise((resolve) => {
-        noTimeLeft.addEventListener('abort', () => {
-          told = true;
-          resolve({ outcome: 'later', reason: 'no time left' });
-        });
-      }),
-  });
-  await write(project.root, { 'Song.als': 'two' });
-  await watch.until('it is being committed', () =>
-    watch.events.some((event) => event.event === 'state' && event.state === 'committing'),
-  );
-  await watch.end();
-  expect(told).toBe(true);
-});
-
 /** A system that tells of nothing. */
 const deaf: typeof startWake = () => ({ close: async () => undefined });
 
@@ -329,60 +305,4 @@ test('events that never come only make it slower', async () => {
     const versions = await watch.versions(i + 1);
     expect(versions.at(-1)?.files).toEqual({ 'Song.als': text, [`Samples/${text}.wav`]: text });
   }
-});
-
-test('an event that comes before what it tells of does not hide it until the next scan', async () => {
-  const project = await song();
-  let stirred: (path: string | null) => void = () => undefined;
-  let early = false;
-  let looks = 0;
-  const watch = await watching(project, {
-    settings: { scanSeconds: 600 },
-    wake: (ports) => {
-      ({ stirred } = ports);
-      return { close: async () => undefined };
-    },
-    changes: async () => {
-      const found = await changes(project.root);
-      // It was looked for already when it is written.
-      if (early) await write(project.root, { 'Song.als': 'two' });
-      early = false;
-      looks += 1;
-      return found;
-    },
-  });
-  await watch.until('the first look is over', () => looks === 1);
-  early = true;
-  stirred('Song.als');
-  expect(await watch.versions(1)).toMatchObject([{ files: { 'Song.als': 'two' } }]);
-});
-
-test('a system that runs out of watches is said to, and the folder is looked at all the time instead', async () => {
-  const project = await song();
-  const watch = await watching(project, {
-    wake: ({ failed }) => {
-      setTimeout(failed, 50, 'ENOSPC: System limit for number of file watchers reached', true);
-      return { close: async () => undefined };
-    },
-    settings: { scanSeconds: 600 },
-  });
-  await watch.until('it is told', () => watch.events.some(({ event }) => event === 'scanning'));
-  await write(project.root, { 'Song.als': 'two' });
-  await watch.versions(1);
-  await write(project.root, { 'Song.als': 'three' });
-  await watch.versions(2);
-});
-
-test('on a network drive, where another computer’s writes are not told, it is looked all the time, and said so', async () => {
-  const project = await song();
-  const watch = await watching(project, {
-    wake: deaf,
-    drive: async () => 'SMB',
-    settings: { scanSeconds: 600 },
-  });
-  for (const [i, text] of ['two', 'three'].entries()) {
-    await write(project.root, { 'Song.als': text });
-    await watch.versions(i + 1);
-  }
-  expect(watch.events).toContainEqual({ event: 'scanning', reason: 'the project lies on a network drive, SMB' });
 });
