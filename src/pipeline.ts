@@ -91,7 +91,7 @@ export async function watchAndPublish(
     await bringIndexUp(project);
     const index = startIndexUp(project, clock, tell);
     index.look();
-    const tidier = startTidier(project, profile, clock, tell, undefined, quietMs);
+    const tidier = startTidier(project, profile, clock, tell, quietMs);
     const large = largeFiles(project, tell);
     const closed = closedFolders(tell);
     const disk = watchDisk(project, tell);

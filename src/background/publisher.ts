@@ -3,6 +3,7 @@ import { cachedStatus } from '../lock/status.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import { branchTip, notCheckedOut, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
 import { readRescue } from '../project/rescue.ts';
+import { asleepMs } from '../project/watcher.ts';
 import type { Transfer } from '../push/transfer.ts';
 import { listQueue, noteIntent } from '../queue/entries.ts';
 import { type Kept, keepQueue } from '../queue/rebuild.ts';
@@ -45,9 +46,6 @@ export interface Publisher {
 
 /** Nobody tells when there is room on the disk again: it is asked for so often, ms. */
 const roomMs = 60_000;
-
-/** Where nobody has worked for so long, ms, what is done after a push was done then: a whole pass takes a dozen processes. */
-const asleepMs = 86_400_000;
 
 /** Is the branch where the remote was last seen to be, and nothing else on its way? */
 async function nothingWaits(project: Project): Promise<boolean> {

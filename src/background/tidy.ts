@@ -1,11 +1,12 @@
 import path from 'node:path';
 import { mediaPatterns } from '../daw/media.ts';
 import type { DawProfile } from '../daw/profile.ts';
-import { type Place, type Tidied, tidyRepository } from '../git/tidy.ts';
+import { type Place, tidyRepository } from '../git/tidy.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
 import { whoHas } from '../project/guard.ts';
 import { type Project, remoteUrl } from '../project/project.ts';
 import { isVault } from '../project/vault.ts';
+import { asleepMs } from '../project/watcher.ts';
 import type { Clock } from '../system/clock.ts';
 import { exists, writeDurable } from '../system/disk.ts';
 import { makeBell } from '../watch/bell.ts';
@@ -24,83 +25,75 @@ export interface Tidier {
   stop(): Promise<void>;
 }
 
-export interface TidyTimes {
-  /** Nothing has stirred for so long, ms. A guess. */
-  quiet: number;
-  /** While something is in the way it is tried again after this, ms. A guess. */
-  retry: number;
-  /** So often is looked whether something has got in the way, ms. */
-  look: number;
-}
-
-const usual: TidyTimes = { quiet: 600_000, retry: 300_000, look: 1000 };
+/** Nothing has stirred for so long, ms. A guess. */
+const quietMs = 600_000;
+/** While something is in the way it is tried again after this, ms. A guess. */
+const retryMs = 300_000;
+/** So often is looked whether something has got in the way, ms. */
+const lookMs = 1000;
 
 /**
  * Tidies the repository and the vault when all is quiet: nothing has stirred for a while, the DAW has nothing of the project
  * open, nobody publishes, there is room for it. It breaks off, and begins anew another time, as soon as that is over.
- * `quietMs`: for how long nobody had worked before; after a day it was done then, or is with the next version.
+ * `restedMs`: for how long nobody had worked before; after a day it was done then, or is with the next version.
  */
 export function startTidier(
   project: Project,
   profile: DawProfile,
   clock: Clock,
   tell: (event: TidyEvent) => void,
-  times = usual,
-  quietMs = 0,
+  restedMs = 0,
 ): Tidier {
-  const stopped = new AbortController();
   const bell = makeBell(clock);
-  let underWay = new AbortController();
-  let stirredAt = clock.monotonic();
-  let resting = true;
-  let pending = quietMs < 86_400_000;
-  let notBefore = 0;
+  let isOver = false;
+  /** Aborted as soon as something stirs, or gets in the way. */
+  let peace = new AbortController();
+  let pending = restedMs < asleepMs;
+  /** On the clock that never goes back, ms; ∞: not before something stirs again. */
+  let dueAt = clock.monotonic() + quietMs;
 
   const isInTheWay = async (): Promise<boolean> =>
     (await roomIn(project)).sessions < 0 || (await whoHas(project, 'publish')) !== null;
 
-  /** Runs `work`; its signal is aborted as soon as something stirs or gets in the way. */
-  const inPeace = async (work: (signal: AbortSignal) => Promise<Tidied>): Promise<Tidied> => {
-    underWay = new AbortController();
-    const { signal } = underWay;
-    const over = new AbortController();
-    const watching = (async () => {
-      while (!over.signal.aborted) {
-        if (await isInTheWay()) underWay.abort();
-        await clock.sleep(times.look, over.signal).catch(() => undefined); // over
-      }
-    })();
-    try {
-      return await work(AbortSignal.any([signal, stopped.signal]));
-    } finally {
-      over.abort();
-      await watching;
+  const keepPeace = async (over: AbortSignal): Promise<void> => {
+    while (!over.aborted) {
+      // Where it cannot be asked any more the folder is gone.
+      if (await isInTheWay().catch(() => true)) peace.abort();
+      await clock.sleep(lookMs, over).catch(() => undefined); // over
     }
   };
 
-  const tidy = async (): Promise<void> => {
-    if ((await isInTheWay()) || (await isOpenHere(project.root, profile))) return;
-    const places = { project: { cwd: project.root, args: [] }, vault: await vaultOf(project) };
-    for (const name of ['project', 'vault'] as const) {
-      const place = places[name];
-      if (place === null) continue;
-      const done = await inPeace(async (signal) => await tidyRepository(place, signal));
-      if (done === 'tidied') tell({ event: 'tidied', place: name });
-      if (done === 'broken-off' || done === 'taken') return;
+  /** False: something was in its way. */
+  const tidy = async (): Promise<boolean> => {
+    if ((await isInTheWay()) || (await isOpenHere(project.root, profile))) return false;
+    const over = new AbortController();
+    const kept = keepPeace(over.signal);
+    try {
+      const places = { project: { cwd: project.root, args: [] }, vault: await vaultOf(project) };
+      for (const name of ['project', 'vault'] as const) {
+        const place = places[name];
+        const done = place === null ? 'nothing-to-do' : await tidyRepository(place, peace.signal);
+        if (done === 'tidied') tell({ event: 'tidied', place: name });
+        if (done === 'broken-off' || done === 'taken') return false;
+      }
+      return true;
+    } finally {
+      over.abort();
+      await kept;
     }
-    pending = false;
   };
 
   const loop = (async () => {
-    while (!stopped.signal.aborted) {
-      const due = pending && resting ? Math.max(stirredAt + times.quiet, notBefore) : Number.POSITIVE_INFINITY;
-      if ((await bell.wait(due - clock.monotonic())) || stopped.signal.aborted) continue;
-      await tidy().catch((error: unknown) => {
-        // Not tried again before there is more to tidy.
-        pending = false;
-        if (!stopped.signal.aborted) tell({ event: 'trouble', failure: asFailure(error) });
+    while (!isOver) {
+      if (await bell.wait((pending ? dueAt : Number.POSITIVE_INFINITY) - clock.monotonic())) continue;
+      pending = false;
+      peace = new AbortController();
+      const isDone = await tidy().catch((error: unknown) => {
+        if (!isOver) tell({ event: 'trouble', failure: asFailure(error) });
+        return true; // not tried again before there is more to tidy
       });
-      notBefore = clock.monotonic() + times.retry;
+      if (!isDone) pending = true;
+      dueAt = Math.max(dueAt, clock.monotonic() + retryMs);
     }
   })();
 
@@ -110,13 +103,13 @@ export function startTidier(
       bell.ring();
     },
     stir(isResting) {
-      stirredAt = clock.monotonic();
-      resting = isResting;
-      underWay.abort();
+      dueAt = isResting ? clock.monotonic() + quietMs : Number.POSITIVE_INFINITY;
+      peace.abort();
       bell.ring();
     },
     async stop() {
-      stopped.abort();
+      isOver = true;
+      peace.abort();
       bell.ring();
       await loop;
     },

@@ -34,6 +34,9 @@ export function noteWatcher(project: Project, { state, detail }: WatcherStatus, 
   void written.then(() => writing.get(project.root) === written && writing.delete(project.root));
 }
 
+/** Where nothing has happened for so long, ms, what is done after a save was done then: it need not be looked for at the start. */
+export const asleepMs = 86_400_000;
+
 /** For how long nothing has happened in the project, ms; null where that is not known: nobody has watched it yet. */
 export async function quietFor(project: Project, now: number): Promise<number | null> {
   const read = await readRecord(project, file(project), Noted);
