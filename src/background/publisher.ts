@@ -1,16 +1,19 @@
 import { lockContext } from '../lock/context.ts';
-import { cachedStatus } from '../lock/status.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
-import { branchTip, notCheckedOut, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
+import { RetryPolicy } from '../network/retry.ts';
+import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/project.ts';
 import { readRescue } from '../project/rescue.ts';
 import { asleepMs } from '../project/watcher.ts';
 import type { Transfer } from '../push/transfer.ts';
-import { listQueue, noteIntent } from '../queue/entries.ts';
+import type { Urgency } from '../queue/attempts.ts';
+import { listQueue } from '../queue/entries.ts';
 import { type Kept, keepQueue } from '../queue/rebuild.ts';
-import { type Clock, isoTime } from '../system/clock.ts';
-import { type Taken, takeLock } from '../sync/onto.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Taken } from '../sync/onto.ts';
 import { publishQueue } from '../sync/publish.ts';
 import { setAside } from '../sync/set-aside.ts';
+import { makeBell } from '../watch/bell.ts';
+import { lockEarly } from './early-lock.ts';
 import { startReach } from './reach.ts';
 
 export type PublisherEvent =
@@ -44,8 +47,13 @@ export interface Publisher {
   stop(): Promise<void>;
 }
 
-/** Nobody tells when there is room on the disk again: it is asked for so often, ms. */
-const roomMs = 60_000;
+/** Nobody tells when what is wrong on this computer, be it for want of room, is over: it is tried again so often, ms. */
+const localMs = 60_000;
+
+/** What is due at once all the same leaves others their turn, ms. */
+const shortestMs = 50;
+
+type Trouble = Extract<PublisherEvent, { versions: number; failure: Failure }>;
 
 /** Is the branch where the remote was last seen to be, and nothing else on its way? */
 async function nothingWaits(project: Project): Promise<boolean> {
@@ -58,7 +66,7 @@ async function nothingWaits(project: Project): Promise<boolean> {
 /**
  * Publishes in the background, one try after the other: when something new is queued, and again by itself as long as
  * something waits: when the remote is back, ever more seldom where it keeps failing, and after `pull.pollSeconds` at most
- * while somebody else has the lock. `noRoom`: why there is no room to publish, on a remote that shares our disk. `quietMs`:
+ * while somebody else has the lock. `noRoom`: why there is no room to publish, on a remote that shares our disk. `restedMs`:
  * for how long nobody had worked before.
  */
 export function startPublisher(
@@ -66,37 +74,41 @@ export function startPublisher(
   clock: Clock,
   tell: (event: PublisherEvent) => void,
   noRoom: () => Promise<Failure | null> = async () => null,
-  quietMs = 0,
+  restedMs = 0,
 ): Publisher {
   const { config } = project;
+  const probeMs = config.network.probeSeconds * 1000;
+  const surprise = new RetryPolicy({ initialMs: 1000, maxMs: localMs });
   const stopped = new AbortController();
+  const bell = makeBell(clock);
   let held = new AbortController();
-  /** Of the try that is under way, or was the last one: another may be due before it has ended. */
-  let hold = held.signal;
-  let wakeUp = new AbortController();
-  const wanted = { lock: false, publish: quietMs < asleepMs, aside: false };
-  let last: Extract<PublisherEvent, { versions: number; failure: Failure }> | null = null;
+  /** Aborted when the try that is under way, or was the last one, was broken off: another may be due before it has ended. */
+  let brokenOff = AbortSignal.any([stopped.signal, held.signal]);
+  const wanted = { lock: false, publish: restedMs < asleepMs, aside: false };
+  let workedOn: readonly string[] = [];
+  let isBack = false;
   let kept: Kept | null = null;
+  let surprises = 0;
+  let last: Trouble | null = null;
 
   const onLocked = (outcome: Taken): void => tell({ event: 'locked', outcome });
   const onLost = (failure: Failure): void => tell({ event: 'lock-lost', failure });
   const onTransfer = (transfer: Transfer): void => tell({ event: 'transfer', ...transfer });
-  let workedOn: string[] = [];
-  let isBack = false;
-  const ring = (): void => wakeUp.abort();
-  const pause = async (ms: number): Promise<void> => {
-    const signal = AbortSignal.any([wakeUp.signal, stopped.signal]);
-    await clock.sleep(ms, signal).catch((error: unknown) => {
-      if (!signal.aborted) throw error;
-    });
-  };
   /** The same trouble again is no news, nor is who has the lock where that was told of versions that wait for it. */
-  const tellOnce = (event: PublisherEvent): void => {
-    const news = 'versions' in event && 'failure' in event ? event : null;
-    const isTold = news?.event === last?.event && news?.failure.message === last?.failure.message;
-    if (news !== null && isTold && (news.versions === last?.versions || news.versions === 0)) return;
+  const tellOnce = (event: Trouble): void => {
+    const isTold = event.event === last?.event && event.failure.message === last.failure.message;
+    if (isTold && (event.versions === last?.versions || event.versions === 0)) return;
+    last = event;
     tell(event);
-    last = news;
+  };
+  /** Gives the wait until it is tried again, ms. `retryAt`: ms since 1970; null: when something new has happened. */
+  const complain = (failure: Failure, versions: number, retryAt: number | null): number => {
+    // We broke it off ourselves.
+    if (brokenOff.aborted) return Infinity;
+    const retryMs = retryAt === null ? null : Math.max(shortestMs, retryAt - clock.now());
+    if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions, failure });
+    else tellOnce({ event: 'not-published', versions, failure, retryMs });
+    return retryMs ?? Infinity;
   };
 
   const reach = startReach(project, {
@@ -104,33 +116,37 @@ export function startPublisher(
     signal: stopped.signal,
     onBack(wasAway) {
       isBack = wasAway;
-      ring();
+      bell.ring();
     },
-    onTrouble: (error) => complain(asFailure(error), 0, clock.now()),
+    onTrouble(error) {
+      complain(asFailure(error), 0, clock.now());
+      bell.ring();
+    },
   });
-  /** What goes wrong on this computer is no reason to spare the remote. */
-  const backoffMs = (_: number, failure: Failure): number | null =>
-    failure.code === 'INTERNAL' ? null : reach.failed(failure);
 
+  /** Everything that is wanted now. Gives the wait until something is to be tried again, ms. */
   const once = async (): Promise<number> => {
-    hold = held.signal;
-    let urgency: 'reachable' | 'when-due' = isBack ? 'reachable' : 'when-due';
+    brokenOff = AbortSignal.any([stopped.signal, held.signal]);
+    let urgency: Urgency = isBack ? 'reachable' : 'when-due';
     isBack = false;
     if (wanted.lock && config.lock.auto && (await earlyLock())) urgency = 'reachable';
     if (wanted.aside && (await setAside(project, await lockContext(project, clock)))) wanted.publish = true;
     wanted.aside = false;
     if (!wanted.publish) return Infinity;
     const silence = reach.silence();
-    if (silence !== null || held.signal.aborted || !config.push.auto) return await keep(silence);
+    // It is heard when the remote is back, and when it may go on.
+    if (silence !== null || held.signal.aborted || !config.push.auto) return await keep(silence, probeMs, Infinity);
     const lacking = await noRoom();
-    if (lacking !== null) {
-      await keep(lacking);
-      return roomMs;
-    }
+    if (lacking !== null) return await keep(lacking, localMs, localMs);
     wanted.publish = false;
+    return await publish(urgency);
+  };
+
+  const publish = async (urgency: Urgency): Promise<number> => {
     const started = clock.monotonic();
-    const signal = AbortSignal.any([stopped.signal, held.signal]);
-    const ports = { clock, signal, patienceMs: 10_000, urgency, onLocked, onLost, onTransfer, backoffMs } as const;
+    /** What goes wrong on this computer is no reason to spare the remote. */
+    const backoffMs = (_: number, failure: Failure) => (failure.code === 'INTERNAL' ? null : reach.failed(failure));
+    const ports = { clock, signal: brokenOff, patienceMs: 10_000, urgency, onLocked, onLost, onTransfer, backoffMs };
     let waitMs = Infinity;
     for (const one of await publishQueue(project, ports)) {
       const { versions } = one;
@@ -139,124 +155,84 @@ export function startPublisher(
         await reach.note('push', started, null, null);
         const { commit, bytesSent, rescue } = one.published;
         const waits = rescue !== null && (await readRescue(project))?.waits === true;
-        tellOnce({ event: 'published', commit, versions, bytesSent, rescue, waits });
-      } else {
-        wanted.publish = true;
-        const retryMs = complain(one.failure, versions, one.retryAt);
-        if (one.tried && !signal.aborted)
-          await reach.note('push', started, one.failure, retryMs === Infinity ? null : retryMs);
-        waitMs = Math.min(waitMs, retryMs);
+        last = null;
+        tell({ event: 'published', commit, versions, bytesSent, rescue, waits });
+        continue;
       }
+      wanted.publish = true;
+      const retryMs = complain(one.failure, versions, one.retryAt);
+      if (one.tried && !brokenOff.aborted)
+        await reach.note('push', started, one.failure, retryMs === Infinity ? null : retryMs);
+      waitMs = Math.min(waitMs, retryMs);
     }
     return waitMs;
   };
 
-  const complain = (failure: Failure, versions: number, retryAt: number | null): number => {
-    if (stopped.signal.aborted) return 0;
-    // We broke it off ourselves.
-    if (hold.aborted) return Infinity;
-    if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions, failure });
-    else {
-      const retryMs = retryAt === null ? null : Math.max(0, retryAt - clock.now());
-      tellOnce({ event: 'not-published', versions, failure, retryMs });
-    }
-    return retryAt === null ? Infinity : Math.max(50, retryAt - clock.now());
-  };
-
   /** What is not published now is in the queue all the same, also what was committed by hand. */
-  const keep = async (silence: Failure | null): Promise<number> => {
+  const keep = async (why: Failure | null, retryMs: number, waitMs: number): Promise<number> => {
     // First: whoever lets it go on meanwhile, or has something new, must be heard.
-    wanted.publish = silence !== null;
+    wanted.publish = why !== null;
     kept = await keepQueue(project, clock.now(), kept);
-    const { versions } = kept;
-    if (silence !== null && versions > 0) complain(silence, versions, clock.now() + config.network.probeSeconds * 1000);
-    return Infinity;
-  };
-
-  /** No network, no lock: the work goes on all the same, and what it began on is noted. */
-  const intend = async (): Promise<void> => {
-    const commit = await branchTip(project);
-    if (commit === null || (await cachedStatus(await lockContext(project, clock))).mine) return;
-    const base = await refCommit(project, remoteBranchRef(project));
-    const createdAt = isoTime(clock.now());
-    await noteIntent(project, { commit, branch: config.branch, createdAt, base, paths: workedOn });
+    if (why !== null && kept.versions > 0) complain(why, kept.versions, clock.now() + retryMs);
+    return waitMs;
   };
 
   /** Has the remote just let us in? */
   const earlyLock = async (): Promise<boolean> => {
-    if ((await notCheckedOut(project)) !== null) {
-      // What is saved to another branch is not published by itself: it must keep nobody from this one.
-      wanted.lock = false;
-      return false;
-    }
-    if (reach.silence() !== null || reach.isSpared()) {
-      await intend();
-      return false;
-    }
     wanted.lock = false;
-    const started = clock.monotonic();
-    try {
-      const outcome = await takeLock(project, await lockContext(project, clock, stopped.signal));
-      onLocked(outcome);
-      // That was known without asking.
-      if (outcome === 'already-mine') return false;
-      await reach.note('lock', started, null, null);
-      return true;
-    } catch (error) {
-      const failure = asFailure(error);
-      const isOffline = failure.code === 'OFFLINE';
-      await reach.note('lock', started, failure, isOffline ? config.network.initialBackoffMs : null);
-      if (failure.code === 'LOCK_HELD') tellOnce({ event: 'waiting', versions: 0, failure });
-      if (!isOffline) return false;
-      // That it is offline is told when the version cannot be published; who has the lock is told now.
-      wanted.lock = true;
-      reach.failed(failure);
-      await intend();
-      return false;
-    }
+    const { signal } = stopped;
+    const onHeld = (failure: Failure): void => tellOnce({ event: 'waiting', versions: 0, failure });
+    const outcome = await lockEarly(project, { clock, signal, reach, paths: workedOn, onLocked, onHeld });
+    if (outcome === 'not-reached') wanted.lock = true;
+    return outcome === 'reached';
   };
 
   const loop = (async () => {
-    if (!wanted.publish && !(await nothingWaits(project).catch(() => false))) wanted.publish = true;
+    if (!wanted.publish) wanted.publish = !(await nothingWaits(project).catch(() => false));
     while (!stopped.signal.aborted) {
-      wakeUp = new AbortController();
-      const waitMs = await once().catch((error: unknown) => {
-        wanted.publish = true;
-        return complain(asFailure(error), 0, clock.now() + 1000);
-      });
-      const more = wakeUp.signal.aborted || stopped.signal.aborted;
-      if (!more) await pause(waitMs);
+      const waitMs = await once().then(
+        (ms) => {
+          surprises = 0;
+          return ms;
+        },
+        (error: unknown) => {
+          wanted.publish = true;
+          return complain(asFailure(error), 0, clock.now() + surprise.delay(++surprises));
+        },
+      );
+      await bell.wait(waitMs);
     }
   })();
 
   return {
     wake() {
       wanted.publish = true;
-      ring();
+      bell.ring();
     },
-    look: ring,
+    look: bell.ring,
     letIn() {
       isBack = true;
-      ring();
+      bell.ring();
     },
     wantLock(paths) {
       wanted.lock = true;
-      workedOn = [...paths];
-      ring();
+      workedOn = paths;
+      bell.ring();
     },
     setAside() {
       wanted.aside = true;
-      ring();
+      bell.ring();
     },
     hold(reason) {
       if (reason !== null) return held.abort(new Error(reason));
       if (!held.signal.aborted) return;
       held = new AbortController();
       wanted.publish = true;
-      ring();
+      bell.ring();
     },
     async stop() {
       stopped.abort(new Error('the watcher ends'));
+      bell.ring();
       await Promise.all([loop, reach.ended()]);
     },
   };

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startNews } from '../../src/background/news.ts';
@@ -88,6 +89,25 @@ test('while the host is away one project asks for all, nothing is pushed blindly
     saves,
   );
   expect((await lookAtQueue(ben.project)).entries).toEqual([]);
+});
+
+test('work that begins as the host goes away is noted with what it began on, though a save is made before that is known', async () => {
+  const remote = await httpRemote();
+  const ann = await background(remote.url);
+  await until('the first version is published', () => published(ann));
+  await releaseLock(await lockContext(ann.project, systemClock));
+  const { root } = ann.project;
+  const base = await gitLine(root, ['rev-parse', 'HEAD']);
+  remote.trouble = () => {
+    execFileSync('git', ['commit', '--quiet', '--allow-empty', '-m', 'a save'], { cwd: root });
+    remote.trouble = () => ({ status: 503 });
+    return { status: 503 };
+  };
+  ann.publisher.wantLock(['Song.als']);
+  await until('it is noted', async () => (await listQueue(ann.project, 'intent')).entries.length > 0);
+  const { entries } = await listQueue(ann.project, 'intent');
+  expect(entries).toMatchObject([{ commit: base, base, paths: ['Song.als'] }]);
+  expect(await gitLine(root, ['rev-parse', 'HEAD~'])).toBe(base);
 });
 
 test('a save on a branch that is not published takes the lock from nobody', async () => {
