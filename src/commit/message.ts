@@ -1,3 +1,4 @@
+import { packageOf } from '../daw/match.ts';
 import { isMedia } from '../daw/media.ts';
 
 /** What a version changes, as `git diff-tree --name-status` says it. */
@@ -33,7 +34,7 @@ export function saveMessage(
   const of = (status: Difference['status'], media: boolean) =>
     rest.filter((one) => one.status === status && isMedia(one.path) === media).length;
   const parts = [
-    saved.length > 0 && `${listed(saved.map(({ path }) => plain(path.split('/').at(-1) ?? path)))} saved`,
+    saved.length > 0 && `${listed([...new Set(saved.map(({ path }) => sessionName(path)))])} saved`,
     counted(of('added', true), 'new take'),
     counted(of('changed', true), 'changed take'),
     counted(of('deleted', true), 'removed take'),
@@ -73,6 +74,9 @@ function listed(names: string[]): string {
   if (names.length > 3) return `${names.length} sessions`;
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
+
+/** As the musician knows it: of a package the whole, not what the DAW calls the files in it. */
+const sessionName = (path: string): string => plain((packageOf(path) ?? path).split('/').at(-1) ?? path);
 
 /** A name on one line: a newline in a file's name must not end the subject or forge a trailer. */
 function plain(name: string): string {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { changes } from '../../src/commit/changes.ts';
 import { commitSave } from '../../src/commit/commit.ts';
+import { saveMessage } from '../../src/commit/message.ts';
 import { putTakes } from '../../src/commit/takes.ts';
 import { bringIndexUp, noteIndexBehind, removeLeftovers } from '../../src/commit/user-index.ts';
 import { git, gitLine } from '../../src/git/run.ts';
@@ -25,6 +26,15 @@ test('a save becomes one commit with a message a person can read, and leaves a c
   expect(await subject(project)).toBe('Song.als saved; 2 new takes');
   expect(await statusLines(project.root)).toEqual([]);
   expect((await git(project.root, ['rev-list', '--count', 'HEAD'])).trim()).toBe('2');
+});
+
+test('a save of a package is told by the name that the musician gave it, once', () => {
+  const sessions = ['Ab/Song.logicx/Alternatives/000/ProjectData', 'Ab/Song.logicx/Alternatives/000/MetaData.plist'];
+  const differences = ['Ab/Song.logicx/Media/Take.aif', 'Old.als', ...sessions].map((path) => ({
+    path,
+    status: 'added' as const,
+  }));
+  expect(saveMessage(differences, ['Old.als', ...sessions], [])).toBe('Old.als and Song.logicx saved; 1 new take\n');
 });
 
 test('the captured bytes are committed, not what the DAW wrote after them', async () => {
