@@ -25,12 +25,13 @@ test.each(['file', 'http', 'ssh'] as const)(
     for (let round = 0; round <= rounds(60); round++) {
       expect((await acquireLock(ann.ctx, { how: 'save' })).outcome).toBe('acquired');
       const tip = await version(ann, `${round}`);
-      // While the server's hook takes its time the lock may go: what is checked before it proves nothing.
-      const inHook = pick([0, 0.1, 0.3]);
+      // While the server's hook takes its time the lock may go: what is checked before it proves nothing. A break asks first, and
+      // then writes: on a busy machine it would always come too late.
+      const inHook = pick([0, 100, Math.max(300, Math.round(2 * whole))]);
       await serverHook(
         remote,
         pick(['pre-receive', 'update']),
-        `case "$(cat) $1" in *refs/heads/main*) sleep ${inHook};; esac`,
+        `case "$(cat) $1" in *refs/heads/main*) sleep ${round === 0 ? 0 : inHook / 1000};; esac`,
       );
       const start = performance.now();
       const publishing = publish(ann.ctx, { tip });
@@ -38,7 +39,7 @@ test.each(['file', 'http', 'ssh'] as const)(
         // The first is let through, to see how long one takes.
         await publishing;
         whole = performance.now() - start;
-      } else await sleep(roll() * (whole + 1000 * inHook));
+      } else await sleep(roll() * (whole + inHook));
       const broken = await breakLock(ben.ctx, { reason: `round ${round}` });
       const published = await publishing;
       expect(broken.outcome).toBe('broken');
