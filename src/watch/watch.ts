@@ -231,12 +231,10 @@ export async function watchProject(ports: WatchPorts): Promise<void> {
     }
     while (!signal.aborted) {
       await pass().catch(trouble);
-      if (!signal.aborted) await nap();
+      await nap();
       await takeInMade();
     }
     await advance({ type: 'end' });
-    // What has settled since the last look is still taken along.
-    await pass().catch(trouble);
     while (state.known.making !== null) {
       await making;
       await takeInMade();
