@@ -56,7 +56,7 @@ const shortestMs = 50;
 type Trouble = Extract<PublisherEvent, { versions: number; failure: Failure }>;
 
 /** Is the branch where the remote was last seen to be, and nothing else on its way? */
-async function nothingWaits(project: Project): Promise<boolean> {
+export async function nothingWaits(project: Project): Promise<boolean> {
   const tip = await branchTip(project);
   if (tip === null || tip !== (await refCommit(project, remoteBranchRef(project)))) return false;
   const { entries, damaged } = await listQueue(project);

@@ -1,25 +1,28 @@
 import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startNews } from '../../src/background/news.ts';
-import { type PublisherEvent, startPublisher } from '../../src/background/publisher.ts';
+import { nothingWaits, type PublisherEvent, startPublisher } from '../../src/background/publisher.ts';
 import { git, gitLine } from '../../src/git/run.ts';
 import { lockContext } from '../../src/lock/context.ts';
-import { releaseLock } from '../../src/lock/lease.ts';
+import { acquireLock, releaseLock } from '../../src/lock/lease.ts';
 import { cachedStatus } from '../../src/lock/status.ts';
 import { defaults } from '../../src/model/config.ts';
 import { Failure } from '../../src/model/failures.ts';
 import { readTries } from '../../src/network/tries.ts';
 import { type Project, remoteUrl } from '../../src/project/project.ts';
 import { readAttempts } from '../../src/queue/attempts.ts';
-import { listQueue } from '../../src/queue/entries.ts';
+import { beginRescue, endRescue, noteRescued } from '../../src/push/rescue.ts';
+import { listQueue, noteRescue, removeEntries } from '../../src/queue/entries.ts';
 import { lookAtQueue } from '../../src/queue/rebuild.ts';
 import { publishQueue } from '../../src/sync/publish.ts';
 import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { readText } from '../../src/system/disk.ts';
 import { noDaw } from '../support/band.ts';
-import { httpRemote, isPush } from '../support/remotes.ts';
+import { fileRemote, httpRemote, isPush } from '../support/remotes.ts';
 import { projectWithRemote } from '../support/project.ts';
+import { team, version } from '../support/team.ts';
 
 const network = { maxRetries: 0, initialBackoffMs: 100, maxBackoffMs: 200, timeoutMs: 30_000, probeSeconds: 0.4 };
 
@@ -169,6 +172,8 @@ test('a remote that answers but fails each push is tried ever more seldom; by ha
     ({ op, failure }) => `${op} ${failure?.code ?? 'ok'}`,
   );
   expect(told).toEqual(expect.arrayContaining(['push OFFLINE', 'push ok']));
+  // What was not due yet was no try.
+  expect(told.filter((one) => one === 'push OFFLINE').length).toBeLessThanOrEqual(before);
 });
 
 test('who has turned it off sends nothing and takes no lock, and what waits is in the queue all the same', async () => {
@@ -194,13 +199,96 @@ test('what finds no room on the disk waits in the queue, and goes out by itself 
   const noRoom = async () => (isFull ? full : null);
   const ann = await background(null, {}, { clock: { ...systemClock, sleep }, noRoom });
   await until('it is told', () => ann.events.length > 0);
-  expect(ann.events).toMatchObject([{ event: 'not-published', versions: 1, failure: { row: 'disk-low' } }]);
+  const [first] = ann.events;
+  expect(first).toMatchObject({ event: 'not-published', versions: 1, failure: { row: 'disk-low' } });
+  // It is told when it is really looked again.
+  expect(first?.event === 'not-published' && first.retryMs).toBeGreaterThan(55_000);
   expect((await listQueue(ann.project)).entries).toHaveLength(1);
   await until('it has been looked again', () => waits.filter((ms) => ms === 60_000).length > 1);
   // It is told once.
   expect(ann.events).toHaveLength(1);
   isFull = false;
   await until('it is published', () => published(ann));
+});
+
+test('what goes wrong on this computer is told once and tried ever more seldom, up to a minute; then all is as before', async () => {
+  const waits: number[] = [];
+  const sleep: Clock['sleep'] = async (ms, signal) => {
+    if (ms < 86_400_000) waits.push(ms);
+    await systemClock.sleep(ms < 86_400_000 ? 1 : ms, signal);
+  };
+  let isWrong = true;
+  const noRoom = async () => {
+    if (isWrong) throw new Error('too many open files');
+    return null;
+  };
+  const ann = await background(null, {}, { clock: { ...systemClock, sleep }, noRoom });
+  await until('it was tried ten times', () => waits.length >= 10);
+  isWrong = false;
+  await until('it is published', () => published(ann));
+  const seconds = waits.slice(0, 10).map((ms) => Math.round(ms) / 1000);
+  for (const [i, longest] of [1, 2, 4, 8, 16, 32, 60, 60, 60, 60].entries()) {
+    expect(seconds[i]).toBeLessThanOrEqual(longest);
+    expect(seconds[i]).toBeGreaterThan(longest / 2 - 0.2);
+  }
+  expect(ann.events.filter(({ event }) => event === 'not-published')).toHaveLength(1);
+  await until('it rests', async () => (await listQueue(ann.project)).entries.length === 0);
+  isWrong = true;
+  const before = waits.length;
+  await ann.save();
+  await until('it was tried again', () => waits.length > before);
+  expect(waits[before]).toBeLessThanOrEqual(1000);
+  // After a success it is news.
+  expect(ann.events.filter(({ event }) => event === 'not-published')).toHaveLength(2);
+});
+
+test('who has the lock is told as work begins, and again only with more versions that wait for it', async () => {
+  const remote = await fileRemote();
+  const [ann, ben] = await team(remote.url, ['Ann', 'Ben']);
+  if (!ann || !ben) throw new Error('two were asked for');
+  await acquireLock(ben.ctx, { how: 'hand' });
+  const events: PublisherEvent[] = [];
+  const publisher = startPublisher(ann.project, systemClock, (event) => events.push(event));
+  onTestFinished(async () => await publisher.stop());
+  const told = () => events.map((one) => ('versions' in one ? `${one.event} ${one.versions}` : one.event));
+  const asked = async () => (await readTries(ann.project.root, remote.url)).filter(({ op }) => op === 'lock').length;
+  const begins = async () => {
+    const before = await asked();
+    publisher.wantLock(['Song.als']);
+    await until('it has been asked for', async () => (await asked()) > before);
+  };
+  await begins();
+  await begins();
+  for (const versions of [1, 2]) {
+    await version(ann);
+    publisher.wake();
+    await until('it is told', () => told().at(-1) === `waiting ${versions}`);
+    await begins();
+  }
+  publisher.look();
+  await begins();
+  expect(told()).toEqual(['waiting 0', 'waiting 1', 'waiting 2']);
+});
+
+test('something waits where versions, entries of the queue or a rescue do, and where it cannot be told', async () => {
+  const { project } = await projectWithRemote();
+  expect(await nothingWaits(project)).toBe(false);
+  await git(project.root, ['push', '--quiet', 'origin', 'HEAD:main']);
+  expect(await nothingWaits(project)).toBe(true);
+  const commit = await gitLine(project.root, ['rev-parse', 'HEAD']);
+  const createdAt = new Date().toISOString();
+  await noteRescue(project, { commit, branch: 'oxenvcs/rescue/ann/20261124T080000Z', createdAt });
+  expect(await nothingWaits(project)).toBe(false);
+  await removeEntries(project, (await listQueue(project)).entries);
+  expect(await nothingWaits(project)).toBe(true);
+  await noteRescued(project, await beginRescue(project, await lockContext(project, systemClock)));
+  expect(await nothingWaits(project)).toBe(false);
+  await endRescue(project);
+  await fs.writeFile(path.join(project.root, '.oxenvcs/queue/1-publish.json'), 'torn');
+  expect(await nothingWaits(project)).toBe(false);
+  await git(project.root, ['update-ref', '-d', 'refs/heads/main']);
+  await git(project.root, ['update-ref', '-d', 'refs/remotes/origin/main']);
+  expect(await nothingWaits(project)).toBe(false);
 });
 
 test('the end does not wait for a server that does not answer', async () => {
