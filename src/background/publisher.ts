@@ -5,7 +5,7 @@ import { branchTip, type Project, refCommit, remoteBranchRef } from '../project/
 import { readRescue } from '../project/rescue.ts';
 import { asleepMs } from '../project/watcher.ts';
 import type { Transfer } from '../push/transfer.ts';
-import type { Urgency } from '../queue/attempts.ts';
+import { concernsAll, type Urgency } from '../queue/attempts.ts';
 import { listQueue } from '../queue/entries.ts';
 import { type Kept, keepQueue } from '../queue/rebuild.ts';
 import type { Clock } from '../system/clock.ts';
@@ -50,6 +50,9 @@ export interface Publisher {
 /** Nobody tells when what is wrong on this computer, be it for want of room, is over: it is tried again so often, ms. */
 const localMs = 60_000;
 
+/** Nobody tells when a password, a server's key or a right is mended: what was turned down for it is tried again so often, ms. */
+const knockMs = 900_000;
+
 /** What is due at once all the same leaves others their turn, ms. */
 const shortestMs = 50;
 
@@ -87,6 +90,8 @@ export function startPublisher(
   const wanted = { lock: false, publish: restedMs < asleepMs, aside: false };
   let workedOn: readonly string[] = [];
   let isBack = false;
+  /** When what was turned down for the way to the remote is tried again, monotonic, ms. */
+  let knockAt = Infinity;
   let kept: Kept | null = null;
   let surprises = 0;
   let last: Trouble | null = null;
@@ -139,6 +144,10 @@ export function startPublisher(
     const lacking = await noRoom();
     if (lacking !== null) return await keep(lacking, localMs, localMs);
     wanted.publish = false;
+    if (clock.monotonic() >= knockAt) {
+      urgency = 'reachable';
+      knockAt = Infinity;
+    }
     return await publish(urgency);
   };
 
@@ -163,7 +172,8 @@ export function startPublisher(
       const retryMs = complain(one.failure, versions, one.retryAt);
       if (one.tried && !brokenOff.aborted)
         await reach.note('push', started, one.failure, retryMs === Infinity ? null : retryMs);
-      waitMs = Math.min(waitMs, retryMs);
+      if (one.retryAt === null && concernsAll(one.failure)) knockAt = Math.min(knockAt, clock.monotonic() + knockMs);
+      waitMs = Math.min(waitMs, retryMs, knockAt - clock.monotonic());
     }
     return waitMs;
   };

@@ -103,7 +103,8 @@ async function describeWatcher(
   const watched = host === null ? 'Watched' : `Watched on the computer ${host}`;
   switch (state) {
     case 'off': {
-      const how = running ? '`oxenvcs daemon status` says why' : 'oxenvcs daemon start';
+      // It may have only just begun.
+      const how = running ? '`oxenvcs daemon status` says what becomes of it' : 'oxenvcs daemon start';
       return `Nobody watches it: ${(await isRegistered(root)) ? how : 'oxenvcs init'}`;
     }
     case 'paused':

@@ -322,6 +322,31 @@ test('a server that asks to be left alone is left alone: no try, no question, al
   expect(remote.requests).toHaveLength(asked);
 });
 
+test('what is turned down for the way to the remote is tried again within a quarter of an hour, and not before', async () => {
+  const auth = { user: 'ann', password: 'secret' };
+  const remote = await httpRemote({ auth });
+  let sleeps: (() => void)[] = [];
+  let ms = 0;
+  const sleep = async (wait: number, signal?: AbortSignal) =>
+    await new Promise<void>((resolve, reject) => {
+      if (wait === 900_000 - ms) sleeps.push(resolve);
+      signal?.addEventListener('abort', () => reject(new Error('rung')), { once: true });
+    });
+  const clock = { ...systemClock, monotonic: () => ms, sleep };
+  const ann = await background(remote.url.replace('//', '//ann:new@'), {}, { clock });
+  await until('it was turned down, and waits', () => waits(ann) && sleeps.length > 0);
+  auth.password = 'new';
+  const asked = remote.requests.length;
+  sleeps = [];
+  ms = 60_000;
+  ann.publisher.look();
+  await until('it waits again', () => sleeps.length > 0);
+  expect(remote.requests).toHaveLength(asked);
+  ms = 900_000;
+  for (const over of sleeps) over();
+  await until('it is published', () => published(ann));
+});
+
 test('a push is broken off when it is held, nothing is sent meanwhile, and all goes out afterwards', async () => {
   const remote = await httpRemote();
   let [pushes, stalls] = [0, true];
