@@ -28,14 +28,18 @@ export type PipelineEvent =
 
 /**
  * Gives on what is news: who has the lock is told once, be it seen on the remote or met when work began, and so is what the
- * remote turns down. What is told of the versions that wait is news of its own.
+ * remote turns down, and a trouble that several of those at work meet. What is told of the versions that wait is news of its own.
  */
 export function newsOnly(tell: (event: PipelineEvent) => void): (event: PipelineEvent) => void {
   let holder: string | null = null;
   let turnedDown: string | null = null;
+  let trouble: string | null = null;
   return (event) => {
     if (event.event === 'lock-elsewhere' && event.failure.message === holder) return;
-    if (event.event === 'trouble' && event.failure.message === turnedDown) return;
+    if (event.event === 'trouble' && [turnedDown, trouble].includes(event.failure.message)) return;
+    if (event.event === 'trouble') trouble = event.failure.message;
+    // It is over: what comes after that is news.
+    if (event.event === 'version' || event.event === 'published') trouble = null;
     if (event.event === 'lock-elsewhere' || event.event === 'waiting') holder = event.failure.message;
     if (event.event === 'lock-free' || event.event === 'locked') holder = null;
     if (event.event === 'not-published') turnedDown = event.failure.message;

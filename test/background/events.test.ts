@@ -24,6 +24,13 @@ test('who has the lock is said once, be it seen or met; once it was free it is n
   expect(lines(waiting(2), seen, { event: 'locked', outcome: 'acquired' }, seen)).toHaveLength(3);
 });
 
+test('a trouble that several meet is said once, and again when it was over meanwhile', () => {
+  const trouble = (detail: string) => ({ event: 'trouble', failure: new Failure('not-trusted', { detail }) }) as const;
+  const version = { event: 'version', commit: 'c', message: 'Song.als saved' } as const;
+  const seen = lines(trouble('one'), trouble('one'), trouble('two'), version, trouble('two'));
+  expect(seen.map((line) => line?.match(/one|two|saved/)?.[0])).toEqual(['one', 'two', 'saved', 'two']);
+});
+
 test('what the remote turns down is said once, with what to do, and where the versions are is not said twice', () => {
   const refused = new Failure('auth', { detail: 'no', remote: 'r' });
   const trouble = { event: 'trouble', failure: refused } as const;
