@@ -67,7 +67,7 @@ async function tell(
   const url = `git://127.0.0.1:${port}/song.git`;
   let network = await serve(path.dirname(bare), port, signal, running);
   const onRemote = async (): Promise<string> =>
-    (await tryGit(bare, ['rev-parse', '--verify', '--quiet', 'main'])).stdout.toString().trim();
+    (await tryGit(folder, [`--git-dir=${bare}`, 'rev-parse', '--verify', '--quiet', 'main'])).stdout.toString().trim();
 
   say('Ann makes her song a project of the band.');
   const ann = await musician(folder, 'Ann', async (song) => {
@@ -108,7 +108,7 @@ async function tell(
   say('The network is back.');
   network = await serve(path.dirname(bare), port, signal, running);
   await until('both arrive by themselves', async () => (await published(ann, onRemote)) && (await waiting(ann)) === 0);
-  const count = await gitLine(bare, ['rev-list', '--count', 'main']);
+  const count = await gitLine(folder, [`--git-dir=${bare}`, 'rev-list', '--count', 'main']);
   check('the remote has each of Ann’s four versions, once', count === '4');
   check(
     'Ben’s work is still on his disk',

@@ -50,6 +50,10 @@ const settings = [
   // fetch and others start maintenance by themselves, in the middle of a recording.
   'gc.auto=0',
   'maintenance.auto=false',
+  // What tells whether a file has changed is its stat: a monitor of the user's that has stopped, or lies, would hide saves.
+  'core.fsmonitor=false',
+  // How lines end is the user's own choice; that git would turn them is no reason to make no version.
+  'core.safecrlf=false',
   // File names come as they are, also with spaces, emoji and newlines (with -z).
   'core.quotePath=false',
   // Signing asks for a passphrase; nobody is there to answer.

@@ -102,7 +102,7 @@ async function inFreshRepository<T>(ctx: LockContext, work: (ask: Ask) => Promis
     return await work(async (args) => {
       const settings = ['protocol.version=2', remoteOfOneCall('origin', ctx.remote.url)];
       const fetch = [...settings.flatMap((one) => ['-c', one]), 'fetch', '--no-tags', '--no-write-fetch-head'];
-      const told = await tryGit(dir, [...fetch, ...uploadPack(ctx.remote.url), ...args], {
+      const told = await tryGit(dir, [`--git-dir=${dir}`, ...fetch, ...uploadPack(ctx.remote.url), ...args], {
         idleMs: 10 * ctx.settings.network.timeoutMs,
         ...(ctx.signal ? { signal: ctx.signal } : {}),
       });

@@ -32,7 +32,8 @@ export async function makeVault(root: string, branch: string): Promise<string> {
   const finished = path.join(vaults(), `${name}.git`);
   try {
     await git(vaults(), ['init', '--quiet', '--bare', `--object-format=${format}`, '-b', branch, unfinished]);
-    for (const [key, value] of settings) await git(unfinished, ['config', key, value]);
+    // By its name: git may be told to use no bare repository that it only comes across (safe.bareRepository).
+    for (const [key, value] of settings) await git(vaults(), [`--git-dir=${unfinished}`, 'config', key, value]);
     await fs.rename(unfinished, finished);
   } catch (error) {
     await fs.rm(unfinished, { recursive: true, force: true });

@@ -24,6 +24,14 @@ test('the bytes are in the object store, also of files with odd names', async ()
   }
 });
 
+test('a file whose lines end in two ways is stored, whatever git would say to that', async () => {
+  const dir = await repository(await sandbox());
+  await git(dir, ['config', 'core.autocrlf', 'true']);
+  await git(dir, ['config', 'core.safecrlf', 'true']);
+  await write(dir, { 'Song.rpp': 'a\r\nb\n' });
+  expect(await capture(dir, ...(await settled(dir, 'Song.rpp')))).toMatchObject({ path: 'Song.rpp' });
+});
+
 test('the filters of the path apply, so that the next status shows no difference', async () => {
   const dir = await repository(await sandbox(), { '.gitattributes': '*.rpp text eol=crlf\n' });
   await write(dir, { 'Song.rpp': 'a\r\nb\r\n' });

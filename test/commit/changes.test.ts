@@ -29,6 +29,18 @@ test('odd names are told as they are', async () => {
   expect(await changed(dir)).toEqual(Object.fromEntries(names.map((name) => [name, 'modified'])));
 });
 
+test('a file monitor of the user’s that has stopped hides no save', async () => {
+  const dir = await repository(await sandbox());
+  const monitor = path.join(dir, '.git', 'monitor');
+  await fs.writeFile(monitor, "#!/bin/sh\nprintf 'token\\0'\n", { mode: 0o755 });
+  await git(dir, ['config', 'core.fsmonitor', monitor]);
+  // Git by hand takes the monitor's word for it.
+  const byHand = ['-c', `core.fsmonitor=${monitor}`, 'update-index', '--fsmonitor', '--fsmonitor-valid'];
+  await git(dir, [...byHand, 'Song.als']);
+  await write(dir, { 'Song.als': 'longer' });
+  expect(await changed(dir)).toEqual({ 'Song.als': 'modified' });
+});
+
 test('what was staged by hand still differs from the version before', async () => {
   const dir = await repository(await sandbox(), { a: '1', b: '1', c: '1', d: '1', e: '1', f: '1' });
   await write(dir, { a: 'staged', new: 'staged', gone: 'staged', meant: 'x' });

@@ -7,6 +7,7 @@ import { trackTransfer } from '../../src/push/transfer.ts';
 import { type Proof, readBack, verify } from '../../src/push/verify.ts';
 import { oxenvcs } from '../support/cli.ts';
 import { fileRemote, httpRemote, type Remote, serverHook, sshRemote } from '../support/remotes.ts';
+import { write } from '../support/sandbox.ts';
 import { annWithTakes, assertWhole, pushTip, record, stagingRefs } from '../support/takes.ts';
 import type { Member } from '../support/team.ts';
 
@@ -58,7 +59,10 @@ test('a take that the server has lost is found, in whichever version, and sent a
   await lose(remote, gone);
   await lose(remote, lost);
   // What the last version lacks is always found; a take of an older one if it is among the samples.
-  const answer = (await oxenvcs(['push', '--verify', '--json'], { cwd: root })).json() as { verified: Proof };
+  // Also where git takes no bare repository that it comes across.
+  await write(remote.dir, { 'settings/git/config': '[safe]\n\tbareRepository = explicit\n' });
+  const env = { XDG_CONFIG_HOME: path.join(remote.dir, 'settings') };
+  const answer = (await oxenvcs(['push', '--verify', '--json'], { cwd: root, env })).json() as { verified: Proof };
   expect(answer).toMatchObject({ outcome: 'up-to-date', verified: { complete: true } });
   const { complete, mended } = await prove(ann, tip, before);
   expect([complete, mended + answer.verified.mended]).toEqual([true, 2]);

@@ -54,6 +54,13 @@ describe('a new project', () => {
     expect(await findProject(path.join(root, 'Samples'))).toEqual(project);
   });
 
+  it('makes a vault also where Git takes no bare repository that it comes across', async () => {
+    const folder = path.join(process.env['XDG_CONFIG_HOME'] ?? '', 'git');
+    await write(folder, { config: '[safe]\n\tbareRepository = explicit\n' });
+    onTestFinished(async () => await fs.rm(folder, { recursive: true }));
+    expect(await setUp(await song(live))).toMatchObject({ remoteKind: 'vault', warnings: [] });
+  });
+
   it('says what was done, and the second time nothing is: not a byte, not a commit', async () => {
     const root = await song(live);
     expect((await setUp(root)).created).toEqual([
