@@ -42,7 +42,6 @@ export const isRegistered = async (root: string): Promise<boolean> => (await rea
 
 /** The background process has nothing to do with it any more. */
 export async function unregister(root: string): Promise<void> {
-  await fs.mkdir(registryFolder(), { recursive: true });
   await removeDurable(fileFor(root));
 }
 

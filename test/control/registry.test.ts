@@ -1,12 +1,14 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { register, registered, registryFolder, unregister } from '../../src/control/registry.ts';
+import { isRegistered, register, registered, registryFolder, unregister } from '../../src/control/registry.ts';
 import { dataFolder } from '../../src/system/places.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 
 async function emptyRegistry(): Promise<void> {
   process.env['XDG_DATA_HOME'] = await sandbox();
+  // Nobody is registered where nothing is.
+  await unregister('/a');
 }
 
 test('names of every kind are registered once, found again, and taken out', async () => {
@@ -24,6 +26,7 @@ test('names of every kind are registered once, found again, and taken out', asyn
   for (const name of await fs.readdir(registryFolder())) expect(Buffer.byteLength(name)).toBeLessThan(255);
   await Promise.all(roots.slice(1).map(unregister));
   await unregister('/never/registered');
+  expect([await isRegistered('/a/My Söng 🎸'), await isRegistered('/never/registered')]).toEqual([true, false]);
   expect((await registered()).roots).toEqual(['/a/My Söng 🎸']);
 });
 

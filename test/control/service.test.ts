@@ -10,12 +10,13 @@ import { until, user } from '../support/daemon.ts';
 import { isRunning } from '../support/processes.ts';
 import { write } from '../support/sandbox.ts';
 
+const output = '/home/ann/.local/share/oxenvcs/daemon/output.log';
 const inputs: ServiceInputs = {
   node: '/opt/node & more/bin/node',
   program: '/home/ann/100% "mine" $HOME/dist/main.js',
   home: '/home/ann',
   folder: '/home/ann/.local/share/oxenvcs/daemon',
-  output: '/home/ann/.local/share/oxenvcs/daemon/output.log',
+  output,
   env: {
     PATH: '/usr/bin:/opt/<git>/bin',
     XDG_DATA_HOME: '/data',
@@ -32,10 +33,15 @@ test.each<[ServiceKind, string, string[]]>([
     [
       '<key>ProgramArguments</key><array><string>/opt/node &#38; more/bin/node</string><string>/home/ann/100% &#34;mine&#34; $HOME/dist/main.js</string><string>daemon</string><string>run</string><string>--quiet</string></array>',
       '<key>PATH</key><string>/usr/bin:/opt/&#60;git&#62;/bin</string>',
+      '<key>Label</key><string>oxenvcs.daemon</string>',
+      '<key>RunAtLoad</key><true/>',
       '<key>KeepAlive</key><dict><key>SuccessfulExit</key><false/></dict>',
       '<key>ProcessType</key><string>Background</string>',
+      '<key>LowPriorityIO</key><true/>',
       // It has promised to end within 5 s.
       '<key>ExitTimeOut</key><integer>10</integer>',
+      '<key>WorkingDirectory</key><string>/home/ann</string>',
+      `<key>StandardOutPath</key><string>${output}</string>\n  <key>StandardErrorPath</key><string>${output}</string>`,
     ],
   ],
   [
@@ -44,8 +50,8 @@ test.each<[ServiceKind, string, string[]]>([
     [
       'ExecStart="/opt/node & more/bin/node" "/home/ann/100%% \\"mine\\" $$HOME/dist/main.js" daemon run --quiet\n',
       'Environment="PATH=/usr/bin:/opt/<git>/bin"\nEnvironment="XDG_DATA_HOME=/data"\n',
-      'Restart=on-failure\n',
-      'KillMode=mixed\nTimeoutStopSec=10\n',
+      'WorkingDirectory=%h\nRestart=on-failure\nRestartSec=5\n',
+      'KillMode=mixed\nTimeoutStopSec=10\nNice=19\nIOSchedulingClass=idle\n',
       'WantedBy=default.target\n',
     ],
   ],
@@ -55,14 +61,25 @@ test.each<[ServiceKind, string, string[]]>([
     [
       '<Arguments>--headless &#34;/opt/node &#38; more/bin/node&#34; &#34;/home/ann/100% \\&#34;mine\\&#34; $HOME/dist/main.js&#34; daemon run --quiet</Arguments>',
       '<LogonTrigger><UserId>501</UserId></LogonTrigger>',
+      '<Command>conhost.exe</Command>',
+      '<WorkingDirectory>/home/ann</WorkingDirectory>',
+      '<LogonType>InteractiveToken</LogonType>',
+      '<MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>',
       '<DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>',
+      '<StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>',
+      '<RestartOnFailure><Interval>PT1M</Interval><Count>3</Count></RestartOnFailure>',
+      '<Priority>7</Priority>',
+      '<Hidden>true</Hidden>',
       '<ExecutionTimeLimit>PT0S</ExecutionTimeLimit>',
     ],
   ],
   [
     'autostart',
     '/home/ann/.config/autostart/oxenvcs.desktop',
-    ['Exec="/opt/node & more/bin/node" "/home/ann/100%% \\\\"mine\\\\" \\\\$HOME/dist/main.js" daemon run --quiet\n'],
+    [
+      'Exec="/opt/node & more/bin/node" "/home/ann/100%% \\\\"mine\\\\" \\\\$HOME/dist/main.js" daemon run --quiet\nNoDisplay=true\nTerminal=false\n',
+      'Type=Application\n',
+    ],
   ],
 ])('%s is told what to start, and how, whatever the names hold', (kind, file, parts) => {
   const service = serviceFor(kind, inputs);
@@ -85,12 +102,32 @@ test('each system is asked in its own way to start it, and `none` is a way past'
   expect([await kind('darwin'), await kind('win32'), await kind('freebsd')]).toEqual(['launchd', 'task', null]);
   expect(await kind('darwin', { OXENVCS_SERVICE: 'none' })).toBeNull();
   expect(serviceFor('task', inputs).text.startsWith('\uFEFF')).toBe(true);
-  for (const one of ['launchd', 'task'] as const) {
-    const { install, start, uninstall } = serviceFor(one, inputs);
-    expect([install.length > 0, start.length, uninstall.length]).toEqual([true, 1, 1]);
-    // What was never there may be taken out.
-    expect(uninstall[0]?.[0]).toMatch(/^-/);
-  }
+  const commands = (one: ServiceKind) => {
+    const { install, start, uninstall } = serviceFor(one, { ...inputs, env: { XDG_CONFIG_HOME: '/my config' } });
+    return { install, start, uninstall };
+  };
+  // What was never there may be forgotten.
+  const agent = '/home/ann/Library/LaunchAgents/oxenvcs.daemon.plist';
+  const bootout = ['-launchctl', 'bootout', 'gui/501/oxenvcs.daemon'];
+  expect(commands('launchd')).toEqual({
+    install: [bootout, ['launchctl', 'bootstrap', 'gui/501', agent]],
+    start: [['launchctl', 'kickstart', 'gui/501/oxenvcs.daemon']],
+    uninstall: [bootout],
+  });
+  const task = '\\home\\ann\\.local\\share\\oxenvcs\\daemon\\task.xml';
+  expect(commands('task')).toEqual({
+    install: [['schtasks', '/Create', '/TN', 'oxenvcs', '/XML', task, '/F']],
+    start: [['schtasks', '/Run', '/TN', 'oxenvcs']],
+    uninstall: [['-schtasks', '/Delete', '/TN', 'oxenvcs', '/F']],
+  });
+  expect(commands('autostart')).toEqual({ install: [], start: [], uninstall: [] });
+  const own = { ...inputs, env: { XDG_CONFIG_HOME: '/my config' } };
+  expect(serviceFor('autostart', own).file).toBe('/my config/autostart/oxenvcs.desktop');
+  const encodings = (['launchd', 'systemd', 'task', 'autostart'] as const).map((one) => serviceFor(one, own).encoding);
+  expect(encodings).toEqual(['utf8', 'utf8', 'utf16le', 'utf8']);
+  // As C programs take their command line apart.
+  const { text } = serviceFor('task', { ...inputs, node: 'C:\\Program Files\\node\\', program: 'C:\\main.js' });
+  expect(text).toContain('&#34;C:\\Program Files\\node\\\\&#34; C:\\main.js daemon');
 });
 
 test('the socket lies where its path is short enough, best in the folder of the session', () => {
