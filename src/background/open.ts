@@ -27,7 +27,9 @@ async function hasOpenMark(root: string, profile: DawProfile): Promise<boolean> 
     for (const name of await fs.readdir(path.join(root, folder)).catch(() => [])) {
       const session = markedSession(profile, name);
       if (session === null || !isSession(profile, path.posix.join(folder, session))) continue;
-      if (saysOpen((await readText(path.join(root, folder, name))) ?? '')) return true;
+      // One that may not be read stands for a session that is open; one that is gone by now does not.
+      const text = await readText(path.join(root, folder, name)).catch(() => '');
+      if (text !== null && saysOpen(text)) return true;
     }
   return false;
 }
