@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import os from 'node:os';
+import path from 'node:path';
 import type { Finding } from '../control/protocol.ts';
 import { gitFailure } from '../git/failures.ts';
 import { redact } from '../git/redact.ts';
@@ -9,6 +10,7 @@ import { tryGit } from '../git/run.ts';
 import { asFailure, Failure } from '../model/failures.ts';
 import { isSsh } from '../network/ssh.ts';
 import { openProject, type Project, remoteUrl, statePath } from '../project/project.ts';
+import { makeFolder } from '../project/state.ts';
 import { run } from '../system/process.ts';
 
 /**
@@ -32,6 +34,8 @@ async function folderCheck(project: Project): Promise<Finding> {
   const file = statePath(project, `written-${randomUUID()}.tmp`);
   try {
     await fs.readdir(project.root);
+    // `git clean -fdx` takes it away.
+    await makeFolder(path.dirname(file));
     await fs.writeFile(file, '');
     await fs.rm(file);
     return good(names.folder, 'may be read and written by the background process');

@@ -10,7 +10,7 @@ import { lockContext } from '../../src/lock/context.ts';
 import { acquireLock } from '../../src/lock/lease.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { band } from '../support/band.ts';
-import { until } from '../support/daemon.ts';
+import { until, user } from '../support/daemon.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 
 test.runIf(process.platform === 'linux')(
@@ -66,3 +66,26 @@ test.runIf(process.platform === 'linux')(
     for (const text of [log, said.join('\n'), await fs.readFile(shown, 'utf8')]) expect(text).not.toContain('secret');
   },
 );
+
+test('one in which too much goes wrong ends as a crash, so that the system begins a new one, and lets go of its projects first', async () => {
+  const { dir, env, song, start } = await user();
+  await song('One');
+  const faults = path.join(dir, 'faults.cjs');
+  await write(dir, {
+    'faults.cjs': `
+      const fs = require('fs');
+      const look = setInterval(() => {
+        if (!fs.existsSync(${JSON.stringify(path.join(dir, 'now'))})) return;
+        clearInterval(look);
+        for (let n = 1; n <= 6; n++) setTimeout(() => { throw new Error('nobody’s'); });
+      }, 20);
+    `,
+  });
+  env['NODE_OPTIONS'] = `--require=${JSON.stringify(faults)}`;
+  const daemon = start(['daemon', 'run']);
+  await daemon.waitForLine(/One: Watching/);
+  await write(dir, { now: '' });
+  expect(await daemon.ended).toEqual({ code: 1, signal: null });
+  expect(daemon.lines.filter((line) => line.includes('Nobody has caught this: Error: nobody’s'))).toHaveLength(6);
+  expect(daemon.lines.findLast((line) => line.startsWith('One: '))).toBe('One: Stopped.');
+});
