@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { authorsOf } from '../conflict/parted.ts';
 import type { DawProfile } from '../daw/profile.ts';
 import { placeOf } from '../git/place.ts';
@@ -9,10 +8,9 @@ import { capabilities } from '../lock/capabilities.ts';
 import type { LockContext } from '../lock/context.ts';
 import type { Verdict } from '../lock/judge.ts';
 import { readRef } from '../lock/look.ts';
-import { mirrorRef } from '../lock/names.ts';
+import { lockRef, mirrorRef } from '../lock/names.ts';
 import { failureOf, takeIn, verdictOn } from '../lock/view.ts';
 import { asFailure, type Failure } from '../model/failures.ts';
-import { localFolder } from '../network/away.ts';
 import { isAway } from '../network/comeback.ts';
 import { makePeek } from '../network/peek.ts';
 import { askedMs } from '../network/retry.ts';
@@ -23,6 +21,7 @@ import { askTeam, contains, knownTeam } from '../sync/team.ts';
 import type { Clock } from '../system/clock.ts';
 import { makeBell } from '../watch/bell.ts';
 import { contextOf } from './context.ts';
+import { isHere, lookThere } from './there.ts';
 
 export type NewsEvent =
   /** The others have published versions that are not here; `authors` made them, at most three are named. */
@@ -122,34 +121,33 @@ export function startNews(
     // While the publisher waits for the remote to come back, it asks for all of us.
     if (isAway(ctx.remote.url)) return;
     const { namespace } = await capabilities(ctx);
-    const mark = await markOf(ctx, namespace);
-    if (mark === null || mark !== marks.there) {
+    const there = await lookThere(ctx, namespace, peek);
+    const isSame = there !== null && there.mark === marks.there;
+    const tips = there?.tips ?? null;
+    if (!isSame && (tips === null || !(await isHere(project, ctx, namespace, { tips, view: await loadView(ctx) })))) {
       marks.there = null;
       const also = [`+${namespace}*:refs/oxenvcs/mirror/*`];
       await askTeam(project, stopped.signal, { also, url: ctx.remote.url });
     }
     // Where nothing has changed there, only a lock that somebody holds may have run out.
-    if (mark === null || mark !== marks.there || before === null || before.is === 'held') await lookAtHolder(ctx);
-    marks.there = mark;
+    if (!isSame || before === null || before.is === 'held')
+      await lookAtHolder(ctx, tips?.get(lockRef(ctx.branch, namespace)));
+    marks.there = there?.mark ?? null;
     answered();
   };
 
-  /** What stays the same as long as at the remote nothing of what we ask it for has changed; null: only a fetch can tell. */
-  const markOf = async (ctx: LockContext, namespace: string): Promise<string | null> => {
-    const refs = [`refs/heads/${ctx.branch}`, 'refs/heads/oxenvcs/rescue/', namespace];
-    const folder = localFolder(ctx.remote.url);
-    if (folder === null) return await peek.ask(ctx, refs);
-    const below = refs.map((ref) => ref.replace(/\/$/, ''));
-    return (await refsMark(folder, below)) ?? (await refsMark(path.join(folder, '.git'), below));
-  };
-
-  /** Who has the lock now? What was seen before, perhaps by a process before this one, is no news. */
-  const lookAtHolder = async (ctx: LockContext): Promise<void> => {
+  /**
+   * Who has the lock now? What was seen before, perhaps by a process before this one, is no news. `there`: what the remote has
+   * just listed for it.
+   */
+  const lookAtHolder = async (ctx: LockContext, there?: string): Promise<void> => {
     const view = await loadView(ctx);
     before ??= verdictOn(ctx, view);
     const ref = mirrorRef(ctx.branch);
-    const [tip = null] = await refTips(ctx.root, [ref]);
-    const isKnown = tip === view.onRemote && view.checkedAt !== null;
+    const [fetched = null] = await refTips(ctx.root, [ref]);
+    const isKnown = view.checkedAt !== null && (there ?? fetched) === view.onRemote;
+    // We have moved it ourselves meanwhile.
+    if (!isKnown && there !== undefined && there !== fetched) return;
     const now = verdictOn(ctx, isKnown ? view : await takeIn(ctx, await readRef(ctx, ref)));
     if (now.is === 'held' && (before.is !== 'held' || before.held.record.lockId !== now.held.record.lockId))
       tell({ event: 'lock-elsewhere', failure: failureOf(ctx, now) });

@@ -28,12 +28,15 @@ export interface Way {
   end: () => Promise<void>;
 }
 
+export interface Listing {
+  /** Stays the same as long as none of them is made, moved or removed. */
+  mark: string;
+  tips: Map<string, string>;
+}
+
 export interface Peek {
-  /**
-   * Gives a text that stays the same as long as no ref whose name begins with one of `prefixes` was made, moved or removed.
-   * Null: it cannot be told so. Never throws for what a remote can do.
-   */
-  ask: (of: Of, prefixes: readonly string[]) => Promise<string | null>;
+  /** Gives what refs are at whose names begin with one of `prefixes`. Null: it cannot be told so. Never throws for what a remote can do. */
+  ask: (of: Of, prefixes: readonly string[]) => Promise<Listing | null>;
   end: () => Promise<void>;
 }
 
@@ -57,7 +60,8 @@ export function makePeek(): Peek {
       const { hash } = await placeOf(root);
       const answer = await known.way.ask(question(hash, prefixes), signal);
       if (answer === null) return null;
-      if (answer !== 'other' && isListing(answer)) return createHash('sha256').update(answer).digest('hex');
+      const tips = answer === 'other' ? null : tipsIn(answer);
+      if (tips !== null) return { mark: createHash('sha256').update(answer).digest('hex'), tips };
       await known.way.end();
       known.way = null;
       return null;
@@ -75,14 +79,16 @@ function question(hash: string, prefixes: readonly string[]): string {
   return [line('command=ls-refs'), line(`object-format=${hash}`), '0001', ...args, '0000'].join('');
 }
 
-/** Is it a whole answer to that, and nothing else? */
-function isListing(body: Buffer): boolean {
+/** From a whole answer to that; null: it is none, or more. */
+function tipsIn(body: Buffer): Map<string, string> | null {
+  const tips = new Map<string, string>();
   for (let at = 0; ; ) {
     const length = body.toString('latin1', at, at + 4);
-    if (length === '0000') return at + 4 === body.length;
+    if (length === '0000') return at + 4 === body.length ? tips : null;
     const end = /^[\da-f]{4}$/.test(length) ? at + Number.parseInt(length, 16) : 0;
-    const line = body.toString('latin1', at + 4, end);
-    if (end > body.length || !/^([\da-f]{40}|[\da-f]{64}) refs\/\S+\n?$/.test(line)) return false;
+    const [, tip, ref] = /^([\da-f]{40}|[\da-f]{64}) (refs\/\S+)\n?$/.exec(body.toString('utf8', at + 4, end)) ?? [];
+    if (end > body.length || tip === undefined || ref === undefined) return null;
+    tips.set(ref, tip);
     at = end;
   }
 }

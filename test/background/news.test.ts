@@ -7,7 +7,7 @@ import { type NewsEvent, startNews } from '../../src/background/news.ts';
 import type { DawProfile } from '../../src/daw/profile.ts';
 import { git, tryGit } from '../../src/git/run.ts';
 import { lockContext } from '../../src/lock/context.ts';
-import { acquireLock, releaseLock } from '../../src/lock/lease.ts';
+import { acquireLock, releaseLock, renewLock } from '../../src/lock/lease.ts';
 import { lookAtLock } from '../../src/lock/view.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { band, type Musician, noDaw } from '../support/band.ts';
@@ -16,6 +16,7 @@ import { fakeClock } from '../support/fake-clock.ts';
 import { httpRemote } from '../support/http-remote.ts';
 import { statusLines } from '../support/project.ts';
 import { sandbox, write } from '../support/sandbox.ts';
+import { sshRemote } from '../support/ssh-remote.ts';
 
 async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
   for (const end = Date.now() + 20_000; !(await holds()); await new Promise((done) => setTimeout(done, 30)))
@@ -110,24 +111,43 @@ test('when all is quiet the remote is asked ever less, up to every quarter of an
   expect(asked).toContain(480_000);
 });
 
-test.each(['a folder', 'reached over http'])(
-  'where a remote is %s, a look at it starts no process as long as nothing has happened there, and misses nothing',
+test.each(['a folder', 'reached over http', 'reached over ssh'])(
+  'where a remote is %s, a look at it starts no git as long as nothing has happened there but by ourselves, and misses nothing',
   async (kind) => {
     const { Ann, Ben, remote } = await band('Ann', 'Ben');
     if (kind !== 'a folder') {
       // The git of the server is not meant.
-      const server = await httpRemote({ env: { PATH: process.env['PATH'] ?? '' } });
+      const env = { PATH: process.env['PATH'] ?? '' };
+      const server = kind.endsWith('http')
+        ? await httpRemote({ env })
+        : await sshRemote({ acceptGitProtocol: true, env });
+      Object.assign(process.env, server.env);
+      onTestFinished(() => Object.keys(server.env).forEach((name) => delete process.env[name]));
       await fs.symlink(remote.dir, path.join(path.dirname(server.dir), 'band.git'));
       await git(Ann.root, ['remote', 'set-url', 'origin', server.url.replace('song.git', 'band.git')]);
     }
     const { calls, ended } = await countedGit();
     const { heard } = listening(Ann);
-    await until('it starts none any more', async () => {
-      const before = calls();
-      await new Promise((done) => setTimeout(done, 1000));
-      return before > 0 && calls() === before;
-    });
+    const untilNone = async () =>
+      await until('it starts none any more', async () => {
+        const before = calls().length;
+        await new Promise((done) => setTimeout(done, 600));
+        return before > 0 && calls().length === before;
+      });
+    await untilNone();
+    const ann = await lockContext(Ann.project);
+    await acquireLock(ann, { how: 'hand' });
+    await untilNone();
+    const before = calls().length;
+    expect((await renewLock(ann)).outcome).toBe('done');
+    await untilNone();
+    const after = calls().slice(before);
+    expect([after.some((call) => call.includes(' push ')), after.some((call) => call.includes(' fetch '))]).toEqual([
+      true,
+      kind === 'a folder',
+    ]);
     await ended();
+    await releaseLock(ann);
     await acquireLock(await lockContext(Ben.project), { how: 'hand' });
     await until('the lock is told', () => heard('lock-elsewhere').length > 0);
     await Ben.save({ 'Song.song': 'two' });
@@ -137,6 +157,8 @@ test.each(['a folder', 'reached over http'])(
     await git(remote.dir, ['update-ref', 'refs/heads/oxenvcs/rescue/ben/20261124T100000Z', tip]);
     const rescued = ['rev-parse', '--quiet', '--verify', 'refs/remotes/origin/oxenvcs/rescue/ben/20261124T100000Z'];
     await until('the rescue is here', async () => (await tryGit(Ann.root, rescued)).exitCode === 0);
+    await git(remote.dir, ['update-ref', '-d', 'refs/heads/oxenvcs/rescue/ben/20261124T100000Z']);
+    await until('it is gone', async () => (await tryGit(Ann.root, rescued)).exitCode !== 0);
   },
 );
 
@@ -145,12 +167,12 @@ async function countedGit() {
   const dir = await sandbox();
   const [log, before] = [path.join(dir, 'calls'), process.env['PATH']];
   const real = (before ?? '').split(':').find((folder) => existsSync(path.join(folder, 'git'))) ?? '';
-  await write(dir, { calls: '', git: `#!/bin/sh\necho >>'${log}'\nexec '${real}/git' "$@"\n` });
+  await write(dir, { calls: '', git: `#!/bin/sh\necho "$*" >>'${log}'\nexec '${real}/git' "$@"\n` });
   await fs.chmod(path.join(dir, 'git'), 0o755);
   process.env['PATH'] = `${dir}:${before}`;
   const ended = async () => void (process.env['PATH'] = before);
   onTestFinished(ended);
-  return { calls: () => readFileSync(log, 'utf8').length, ended };
+  return { calls: () => readFileSync(log, 'utf8').split('\n').slice(0, -1), ended };
 }
 
 test('a watcher brings in what the team published, makes no version of it, and says who made it', async () => {

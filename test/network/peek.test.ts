@@ -22,7 +22,8 @@ async function project(url: string, format = 'sha1') {
   const peek = makePeek();
   let of = { root, remote: { url }, clock };
   return {
-    look: async () => await peek.ask(of, prefixes),
+    look: async () => (await peek.ask(of, prefixes))?.mark ?? null,
+    tips: async () => (await peek.ask(of, prefixes))?.tips,
     end: peek.end,
     later,
     set: async (...settings: [name: string, value: string][]) => {
