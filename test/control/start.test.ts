@@ -67,9 +67,19 @@ test.each<[string, Partial<Greeting>]>([
 ])(
   'one %s is told to go; what the next one says when it cannot begin is told, and not what others said before',
   async (_, said) => {
-    const { pid, start } = await running(said);
+    const { pid, ended, start } = await running(said);
     await write(daemonFolder(), { 'output.log': 'long ago\n' });
-    await expect(start()).rejects.toMatchObject({ row: 'daemon-not-started', details: { detail: 'begun anew' } });
+    let slept = 0;
+    const sleep: Clock['sleep'] = async (ms, signal) => {
+      await systemClock.sleep(ms, signal);
+      slept += ms;
+    };
+    await expect(start({ ...systemClock, sleep })).rejects.toMatchObject({
+      row: 'daemon-not-started',
+      details: { detail: 'begun anew' },
+    });
+    // It went by itself, and nobody waits for one that has ended.
+    expect([await ended, slept < 10_000]).toEqual([[null, 'SIGTERM'], true]);
     expect([isRunning(pid), await runningProgram()]).toEqual([false, null]);
   },
 );
