@@ -7,8 +7,8 @@ import { inTurn } from '../system/turns.ts';
 import { makeBell } from '../watch/bell.ts';
 
 /**
- * While somebody else holds index.lock it is tried again as soon as that goes. Where it is not heard of, or the disk is full: after this,
- * then after twice as long …, up to the second, ms.
+ * So long after somebody else's index.lock was last seen to come or go it is tried again. Where nothing is heard of it, or the disk is
+ * full: after twice as long each time, up to the second, ms.
  */
 const retryMs = [1000, 30_000] as const;
 
@@ -44,9 +44,10 @@ export function startIndexUp(
     const deafen = listenIn(project.gitDir, ['index.lock'], bell.ring);
     try {
       for (let ms: number = first; !stopped.signal.aborted; ) {
-        const heard = await bell.wait(ms);
-        if (await up()) return;
-        if (!heard) ms = Math.min(2 * ms, last);
+        // Whoever had it may give git the next command in the same breath: that would fail if we had it then.
+        if (await bell.wait(ms)) ms = first;
+        else if (await up()) return;
+        else ms = Math.min(2 * ms, last);
       }
     } finally {
       deafen();
