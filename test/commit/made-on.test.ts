@@ -87,6 +87,17 @@ test('a version that was made since, and is not published yet, comes along; othe
   expect(await parent(Ann)).toBe(await gitLine(Ann.root, ['rev-parse', 'origin/main']));
 });
 
+test('what a person takes back of their own, with the session open, is their own affair: the next save is made on what lies there', async () => {
+  const { Ann } = await band('Ann');
+  await startDaw();
+  await aSecond();
+  const first = await save(Ann, { 'Song.song': 'first' });
+  await save(Ann, { 'Song.song': 'second' });
+  await git(Ann.root, ['reset', '--quiet', '--hard', first]);
+  await save(Ann, { 'Song.song': 'third' });
+  expect(await parent(Ann)).toBe(first);
+});
+
 test('when a process was started is read from each system’s own answer', async () => {
   const [at = 0] = await startTimes([process.pid]);
   expect(Math.abs(at - (Date.now() - process.uptime() * 1000))).toBeLessThan(5000);
