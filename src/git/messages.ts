@@ -40,6 +40,11 @@ export const messages: [Kind, FailureName, RegExp][] = [
     'repository-damaged',
     /^(fatal|error): (loose object [0-9a-f]+ .* is corrupt|object file .* is empty|packfile .* (is corrupt|cannot be accessed)|unable to read (tree |sha1 file of .* \()?[0-9a-f]{40,}\)?|bad (tree |commit )?object [0-9a-f]{40,}|.*: index file (smaller than expected|corrupt)|index file corrupt|bad index file sha1 signature)$/,
   ],
+  [
+    'local',
+    'no-identity',
+    /^fatal: (no (email|name) was given and auto-detection is disabled|unable to auto-detect (email address|name) .*|empty ident name .*)$/,
+  ],
   ['configuration', 'not-a-project', /^fatal: not a git repository\b/],
   // Credentials
   ['auth', 'auth', /^fatal: Authentication failed for '\S*'$/],

@@ -460,6 +460,11 @@ const rows = {
     say: 'Git failed: {detail}.',
     hint: 'Run again with --verbose to see the cause; nothing was lost.',
   },
+  'no-identity': {
+    code: 'INTERNAL',
+    say: 'Git does not know who makes the versions here: {detail}.',
+    hint: 'Tell it: `git config --global user.name "Your Name"` and `git config --global user.email you@example.com`.',
+  },
   'stored-gone': {
     code: 'INTERNAL',
     say: 'What was just stored of {files} is gone: another Git has pruned the repository meanwhile.',

@@ -45,6 +45,19 @@ describe('the disk is full', () => {
   });
 });
 
+describe('who makes the versions', () => {
+  it('is not known to git: that is told with what to do', async () => {
+    const song = await repository(await sandbox());
+    await git(song, ['config', 'user.useConfigOnly', 'true']);
+    const env = { GIT_CONFIG_GLOBAL: '/dev/null' };
+    for (const args of [
+      ['var', 'GIT_COMMITTER_IDENT'],
+      ['commit-tree', '-m', 'x', 'HEAD^{tree}'],
+    ])
+      expect(await sorted(song, args, { env })).toBe('local no-identity');
+  });
+});
+
 describe('files are in the way', () => {
   it('a lock that another git holds', async () => {
     const song = await songRepository();
