@@ -122,9 +122,11 @@ export function startNews(
     if (isAway(ctx.remote.url)) return;
     const { namespace } = await capabilities(ctx);
     const there = await lookThere(ctx, namespace, peek);
-    const isSame = there !== null && there.mark === marks.there;
-    const tips = there?.tips ?? null;
-    if (!isSame && (tips === null || !(await isHere(project, ctx, namespace, { tips, view: await loadView(ctx) })))) {
+    const view = await loadView(ctx);
+    // A note of the lock that somebody has swept away is made anew.
+    const isSame = there !== null && there.mark === marks.there && view.checkedAt !== null;
+    const tips = view.checkedAt === null ? null : (there?.tips ?? null);
+    if (!isSame && (tips === null || !(await isHere(project, ctx, namespace, { tips, view })))) {
       marks.there = null;
       const also = [`+${namespace}*:refs/oxenvcs/mirror/*`];
       await askTeam(project, stopped.signal, { also, url: ctx.remote.url });

@@ -120,7 +120,7 @@ const rows = {
   'host-key': {
     code: 'AUTH',
     say: 'The SSH key of the server is not known here, or it has changed: {detail}.',
-    hint: 'Ask whoever runs {remote} whether that is right; then connect to it once by hand with `ssh` and accept its key.',
+    hint: 'Ask whoever runs {remote} whether that is right. If it is: take the old key out (`ssh-keygen -R` with the server’s name), then connect to it once by hand with `ssh` and accept the new one.',
   },
   'remote-refused': {
     code: 'REMOTE_REFUSED',

@@ -147,6 +147,9 @@ test.each(['a folder', 'reached over http', 'reached over ssh'])(
       kind === 'a folder',
     ]);
     await ended();
+    const note = path.join(Ann.root, '.oxenvcs/state/lock.json');
+    await fs.rm(note);
+    await until('what was swept away is noted anew', async () => existsSync(note));
     await releaseLock(ann);
     await acquireLock(await lockContext(Ben.project), { how: 'hand' });
     await until('the lock is told', () => heard('lock-elsewhere').length > 0);
