@@ -68,7 +68,10 @@ export async function noRoomInVault(project: Project): Promise<Failure | null> {
   // Without a branch there is nothing to publish, and a vault that is gone is another failure.
   const needed = exitCode === 0 ? Number(stdout.toString('utf8')) : 0;
   const free = await freeBytes(url).catch(() => Number.POSITIVE_INFINITY);
-  return free - needed < project.config.disk.reserveBytes * forSessions ? await diskProblem(project) : null;
+  const { reserveBytes } = project.config.disk;
+  if (roomOf(free - needed, reserveBytes).sessions >= 0) return null;
+  // The vault may lie on another disk than the project.
+  return new Failure('vault-low', { dir: url, free: size(free), needed: size(needed), reserve: size(reserveBytes) });
 }
 
 /** What the versions of this project take on this computer, in the vault, too. */

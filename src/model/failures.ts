@@ -402,6 +402,12 @@ const rows = {
     hint: 'Make room: {ours} of it is the history of this project, all else is not ours. What waits follows by itself (disk.reserveBytes).',
     retryable: true,
   },
+  'vault-low': {
+    code: 'INTERNAL',
+    say: 'Only {free} are left on the disk of {dir}, where what is published is stored a second time; {needed} more would take of the {reserve} that are kept free for recordings.',
+    hint: 'Make room there: your versions are safe in the project, and what waits follows by itself (disk.reserveBytes).',
+    retryable: true,
+  },
   'disk-runs-low': {
     code: 'INTERNAL',
     say: 'The disk of {dir} runs low: {free} are left.',

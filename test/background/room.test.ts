@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -105,14 +106,24 @@ test('it is said early that the disk runs low, once, with what is ours of it, an
   expect(worse?.hint).toMatch(/\d+(\.\d)? (bytes|kB|MB) of it is the history of this project/);
 });
 
-test('a vault takes room, too: what would eat into the reserve is not sent to it', async () => {
+test('a vault takes room, too, be it on another disk: what would eat into the reserve is not sent to it', async () => {
   const { project } = await projectWithRemote();
+  const { root, config } = project;
   const roomFor = async (reserveBytes: number) =>
-    await noRoomInVault({ ...project, config: { ...project.config, disk: { reserveBytes } } });
+    await noRoomInVault({ ...project, config: { ...config, disk: { reserveBytes } } });
   // Another disk, another computer.
   expect(await roomFor(Number.MAX_SAFE_INTEGER)).toBe(null);
-  const vault = await makeVault(project.root, 'main');
-  await git(project.root, ['remote', 'set-url', 'origin', vault]);
-  expect(await roomFor(Number.MAX_SAFE_INTEGER)).toMatchObject({ row: 'disk-low' });
-  expect(await roomFor(0)).toBe(null);
+  process.env['XDG_DATA_HOME'] = await smallDisk(16 * mega);
+  const vault = await makeVault(root, 'main');
+  await git(root, ['remote', 'set-url', 'origin', vault]);
+  await write(root, { 'Take.wav': randomBytes(4 * mega) });
+  await git(root, ['add', '--all']);
+  await git(root, ['commit', '--quiet', '-m', 'a take']);
+  const { bavail, bsize } = await fs.statfs(vault);
+  // Sessions may go into half of it.
+  const leaving = async (bytes: number) => await roomFor(2 * (bavail * bsize - bytes));
+  expect(await leaving(5 * mega)).toBe(null);
+  const failure = await leaving(3 * mega);
+  expect(failure).toMatchObject({ row: 'vault-low', retryable: true });
+  expect(failure?.message).toMatch(/; 4(\.\d)? MB more would take of the/);
 });

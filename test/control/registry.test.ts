@@ -42,6 +42,8 @@ test('a damaged entry is made anew from its name; one that tells nothing is set 
     'folder.json/in it': '',
     '%2Fa%2FOther.json/in it': '',
   });
+  // As one that is taken out between the listing and the look.
+  await fs.symlink('/nowhere', path.join(registryFolder(), '%2Fa%2FGone.json'));
   const read = await registered();
   expect(read.roots).toEqual(['/a/My Song', '/a/Other']);
   expect(read.damaged.map((file) => path.dirname(file))).toEqual(Array(3).fill(path.join(dataFolder(), 'damaged')));
