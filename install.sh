@@ -434,7 +434,14 @@ fi
 
 say ''
 if [ "$service" = yes ]; then "$command" daemon start; fi
-"$command" init "$dir"
+"$command" init "$dir" || {
+  code=$?
+  # What has nothing to do need not run.
+  if [ "$service" = yes ] && "$command" daemon status --json 2>>"$log" | grep -q '"projects":\[\]'; then
+    "$command" daemon stop
+  fi
+  exit "$code"
+}
 # The folder that is meant may be another: the one around a package.
 root=$("$command" --json init "$dir" | "$node" -p 'JSON.parse(require("fs").readFileSync(0, "utf8")).project')
 if [ "$service" = yes ]; then

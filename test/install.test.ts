@@ -308,12 +308,17 @@ describe('install.sh DIR', () => {
 
   it('with a folder that is not there installs nothing; one that cannot be a project ends with the reason', async () => {
     const home = await sandbox();
+    onTestFinished(async () => await endDaemon(home));
     expect(await install(home, ['nowhere'])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('There is no folder'),
     });
     expect(await fs.readdir(home)).toEqual([]);
-    expect(await install(home, [home])).toMatchObject({ code: 2, stderr: expect.stringContaining('home folder') });
+    const refused = await install(home, [home]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('home folder') });
+    // What was begun for it runs on for nothing no more.
+    const pid = Number(/runs \(process (\d+)\)/.exec(refused.stdout)?.[1]);
+    expect([pid > 0, isRunning(pid)]).toEqual([true, false]);
   });
 });
 
