@@ -7,7 +7,7 @@ import { startedBy } from './orphans.ts';
 import { redact } from './redact.ts';
 import { withRemoteSettings } from './remote-settings.ts';
 import { outwaitLock } from './stale-lock.ts';
-import { listenToHeaders, traceVariables } from './retry-after.ts';
+import { listenToHeaders, traceVariables } from './http-headers.ts';
 
 export { redact } from './redact.ts';
 

@@ -1,6 +1,6 @@
 import { sortFailure, sortStatus } from '../git/failures.ts';
 import { redact } from '../git/redact.ts';
-import { retryAfterMs } from '../git/retry-after.ts';
+import { retryAfterMs } from '../git/http-headers.ts';
 import { asFailure, type Details, Failure } from '../model/failures.ts';
 
 /** What anything means that an operation on the network may throw, ours or somebody else's. */

@@ -1,11 +1,12 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { askDaemon, reachDaemon } from '../../src/control/client.ts';
 import { register, registered, unregister } from '../../src/control/registry.ts';
 import { runDaemon } from '../../src/daemon/run.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { dataFolder } from '../../src/system/places.ts';
+import { daemonHere } from '../support/daemon-here.ts';
 import { until } from '../support/daemon.ts';
 import { fileIn, projectWithRemote } from '../support/project.ts';
 import { write } from '../support/sandbox.ts';
@@ -22,14 +23,7 @@ async function watching() {
     OXENVCS_WATCH_QUIET_SECONDS: '0.3',
   });
   await register(root);
-  const said: string[] = [];
-  const stop = new AbortController();
-  const program = { version: '1.2.3', file: import.meta.filename };
-  const ended = runDaemon({ program, clock: systemClock, signal: stop.signal, say: (line) => said.push(line) });
-  onTestFinished(async () => {
-    stop.abort();
-    await ended;
-  });
+  const { said } = daemonHere();
   const told = (text: string) => said.filter((line) => line.includes(text)).length;
   await until('it is watched', async () => told('Watching') === 1);
   return { root, dir, told };

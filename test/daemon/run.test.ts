@@ -1,15 +1,14 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { askDaemon } from '../../src/control/client.ts';
 import { logFile } from '../../src/control/place.ts';
 import { register, registryFolder } from '../../src/control/registry.ts';
-import { runDaemon } from '../../src/daemon/run.ts';
 import { git } from '../../src/git/run.ts';
 import { lockContext } from '../../src/lock/context.ts';
 import { acquireLock } from '../../src/lock/lease.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { band } from '../support/band.ts';
+import { daemonHere } from '../support/daemon-here.ts';
 import { until, user } from '../support/daemon.ts';
 import { sandbox, write } from '../support/sandbox.ts';
 
@@ -35,14 +34,7 @@ test.runIf(process.platform === 'linux')(
     await register(Ann.root);
     await write(registryFolder(), { 'feedbeef.json': 'not JSON' });
 
-    const said: string[] = [];
-    const stop = new AbortController();
-    const program = { version: '1.2.3', file: import.meta.filename };
-    const ended = runDaemon({ program, clock: systemClock, signal: stop.signal, say: (line) => said.push(line) });
-    onTestFinished(async () => {
-      stop.abort();
-      await ended;
-    });
+    const { said, stop, ended } = daemonHere();
     const hasSaid = (text: string) => said.some((line) => line.includes(text));
     await until('it watches', async () => hasSaid('Ann: Watching'));
     expect(said.filter((line) => line.includes('set aside as'))).toHaveLength(1);

@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { gitFailure } from '../../src/git/failures.ts';
-import { retryAfterMs, traceVariables } from '../../src/git/retry-after.ts';
+import { retryAfterMs, traceVariables } from '../../src/git/http-headers.ts';
 import { tryGit } from '../../src/git/run.ts';
 import { RetryPolicy } from '../../src/network/retry.ts';
 import { push, songRepository } from '../support/pushing.ts';
