@@ -19,11 +19,12 @@ test('what is made, touched, replaced or removed is heard, also after the folder
   await write(folder, { other: 'x' });
   expect(await next(async () => await write(folder, { bell: '' }))).toEqual(['bell']);
   expect(await next(async () => await write(folder, { 'paused.json': '{}' }))).toContain('paused.json');
-  expect(await next(async () => await fs.mkdir(path.join(folder, 'lock')))).toEqual(['lock']);
+  // That one was made, and then written, may come as two.
+  expect(await next(async () => await fs.mkdir(path.join(folder, 'lock')))).toContain('lock');
   // As whoever holds it does from time to time.
   await fs.utimes(path.join(folder, 'lock'), 1, 1);
   expect(new Set(await next(async () => await write(folder, { bell: 'x' })))).toEqual(new Set(['bell']));
-  expect(await next(async () => await fs.rmdir(path.join(folder, 'lock')))).toEqual(['lock']);
+  expect(await next(async () => await fs.rmdir(path.join(folder, 'lock')))).toContain('lock');
   const replace = async () => {
     await write(folder, { 'new.tmp': '{ }' });
     await fs.rename(path.join(folder, 'new.tmp'), path.join(folder, 'paused.json'));
