@@ -7,8 +7,8 @@ import { inTurn } from '../system/turns.ts';
 import { makeBell } from '../watch/bell.ts';
 
 /**
- * So long after somebody else's index.lock was last seen to come or go it is tried again. Where nothing is heard of it, or the disk is
- * full: after twice as long each time, up to the second, ms.
+ * So long after somebody else's index.lock was last seen to come or go it is tried again. Where nothing is heard of it, or it failed (a
+ * full disk, a git that was killed): after twice as long each time, up to the second, ms.
  */
 const retryMs = [1000, 30_000] as const;
 
@@ -28,15 +28,14 @@ export function startIndexUp(
 
   const tries = async (): Promise<void> => {
     const [first, last] = retryMs;
-    let isToldFull = false;
+    let told = '';
     const up = async (): Promise<boolean> => {
       try {
         return await inTurn(about, async () => await bringIndexUp(project));
       } catch (error) {
         const failure = asFailure(error);
-        if (failure.row !== 'disk-full') throw error;
-        if (!isToldFull) tell({ event: 'trouble', failure });
-        isToldFull = true;
+        if (failure.message !== told) tell({ event: 'trouble', failure });
+        told = failure.message;
         return false;
       }
     };

@@ -143,8 +143,15 @@ export async function copyIndex(from: string, to: string): Promise<void> {
 /** The last of these that did become HEAD (the user may have committed on top since). */
 async function lastMade({ root }: Project, { to }: Noted): Promise<string | null> {
   for (const commit of to.toReversed())
-    if ((await tryGit(root, ['merge-base', '--is-ancestor', commit, 'HEAD'])).exitCode === 0) return commit;
+    if (await isSo(root, ['merge-base', '--is-ancestor', commit, 'HEAD'])) return commit;
   return null;
+}
+
+/** Of what was pruned git says no, with an error. One that was killed has said nothing: what is noted must not be taken for done. */
+async function isSo(root: string, args: string[]): Promise<boolean> {
+  const result = await tryGit(root, args);
+  if (result.exitCode === null) throw gitFailure(result, args);
+  return result.exitCode === 0;
 }
 
 async function isTree({ root }: Project, index: string, commit: string | null): Promise<boolean> {
@@ -170,7 +177,7 @@ async function follow(project: Project, index: string, noted: Noted): Promise<bo
   const behind = new Map<string, TreeEntry | null>();
   for (const before of [noted.from, ...noted.to.slice(0, noted.to.indexOf(to))]) {
     // It may have been pruned since.
-    if (before !== null && (await tryGit(root, ['cat-file', '-e', `${before}^{tree}`])).exitCode !== 0) continue;
+    if (before !== null && !(await isSo(root, ['cat-file', '-e', `${before}^{tree}`]))) continue;
     for (const { path, old, next } of await diffTrees(root, before, to))
       if (entries.get(path) === (old === null ? undefined : `${old.mode} ${old.oid} 0`)) behind.set(path, next);
   }

@@ -5,7 +5,7 @@ import { startIndexUp } from '../../src/background/index-up.ts';
 import { commitSave } from '../../src/commit/commit.ts';
 import { git } from '../../src/git/run.ts';
 import { projectWithRemote, saveOf, statusLines } from '../support/project.ts';
-import { write } from '../support/sandbox.ts';
+import { sandbox, write } from '../support/sandbox.ts';
 import { virtualClock } from '../support/virtual-clock.ts';
 
 test('what was saved while somebody held index.lock is not undone by the user’s next commit, though nothing more is saved', async () => {
@@ -58,4 +58,32 @@ test('what was saved while somebody held index.lock is not undone by the user’
   const last = await saveOf(project, { sessions: ['Song.als'] });
   await index.making(async () => await commitSave(project, last));
   await index.stop();
+});
+
+test('a git that is killed while the index follows leaves it behind for a moment only, and that is told', async () => {
+  const { project } = await projectWithRemote();
+  const { root, gitDir } = project;
+  const dir = await sandbox();
+  const [before = '', next] = [process.env['PATH'], path.join(dir, 'next')];
+  const kill = `[ -f '${next}' ] && case "$*" in *"$(cat '${next}')"*) rm '${next}'; kill -9 $$ ;; esac`;
+  await write(dir, { git: `#!/bin/sh\n${kill}\nPATH='${before}' exec git "$@"\n` });
+  await fs.chmod(path.join(dir, 'git'), 0o755);
+  const told: string[] = [];
+  const index = startIndexUp(project, virtualClock(), ({ failure }) => told.push(failure.row));
+  onTestFinished(async () => {
+    process.env['PATH'] = before;
+    await index.stop();
+  });
+  process.env['PATH'] = `${dir}:${before}`;
+  for (const [n, command] of ['merge-base', 'cat-file -e', 'ls-files', 'update-index -z'].entries()) {
+    const lock = path.join(gitDir, 'index.lock');
+    await fs.writeFile(lock, '');
+    await write(root, { 'Song.als': command });
+    const save = await saveOf(project, { sessions: ['Song.als'] });
+    await index.making(async () => await commitSave(project, save));
+    await fs.writeFile(next, command);
+    await fs.rm(lock);
+    await vi.waitFor(() => expect({ command, told: told.length }).toEqual({ command, told: n + 1 }), 10_000);
+    await vi.waitFor(async () => expect(await statusLines(root)).toEqual([]), 10_000);
+  }
 });

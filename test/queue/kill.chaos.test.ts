@@ -81,17 +81,20 @@ test.each(['file', 'http'] as const)(
       await gitLine(remote.dir, ['rev-parse', 'main']),
       await gitLine(song, ['rev-parse', 'HEAD']),
     ];
-    const done = async () => {
+    /** What is not at rest yet. */
+    const left = async () => {
       const [theirs, ours] = await tips();
-      return (
-        theirs === ours &&
-        (await queueFiles({ root: song })).every((name) => name.endsWith('.tmp')) &&
-        (await git(song, ['status', '--porcelain'])) === ''
-      );
+      const waiting = (await queueFiles({ root: song })).filter((name) => !name.endsWith('.tmp'));
+      const status = await git(song, ['status', '--porcelain']);
+      return [
+        ...(theirs === ours ? [] : [`${theirs} there, ${ours} here`]),
+        ...waiting,
+        ...(status === '' ? [] : [status]),
+      ];
     };
-    for (const end = Date.now() + 30_000; !(await done()); await sleep(100))
+    for (const end = Date.now() + 30_000; (await left()).length > 0; await sleep(100))
       if (Date.now() > end)
-        throw new Error(`it never came to rest: ${(await tips()).join(' ')}\n${last.lines.join('\n')}`);
+        throw new Error(`it never came to rest: ${(await left()).join('\n')}\n${last.lines.join('\n')}`);
     told.push(...reported(last));
     await last.kill();
 
