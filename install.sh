@@ -27,6 +27,8 @@ say() {
 
 # fail WHAT HAPPENED, WHAT TO DO [, EXIT CODE]
 fail() {
+  # One that says nothing helps nobody.
+  [ -z "$log" ] || [ -s "$log" ] || rm -f -- "$log"
   printf 'install.sh: %s\n  %s\n' "$1" "$2" >&2
   exit "${3:-1}"
 }

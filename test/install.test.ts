@@ -205,10 +205,10 @@ describe('install.sh', () => {
     ['Node is much too old', ['git', 'npm', ['node', 'echo v8.99.0']], /Node 8\.99\.0 is too old/],
     ['npm is missing', ['git', 'node'], /npm was not found/],
   ])('where %s, it says how to get it and puts nothing anywhere', async (_, programs, said) => {
-    const home = await sandbox();
-    const { code, stderr } = await install(home, [], { env: { PATH: await pathWith(programs) } });
+    const [home, TMPDIR] = [await sandbox(), await sandbox()];
+    const { code, stderr } = await install(home, [], { env: { TMPDIR, PATH: await pathWith(programs) } });
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(said) });
-    expect(await fs.readdir(home)).toEqual([]);
+    expect([await fs.readdir(home), await fs.readdir(TMPDIR)]).toEqual([[], []]);
   });
 
   it('shows where npm’s words are when npm fails, and puts nothing anywhere', async () => {
